@@ -1,0 +1,100 @@
+"""Fixtures that every test may use: a clock, databases of every kind we claim, and real servers.
+
+A server that does not start is a failure where CI=true and a skip with its reason elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from wardship.store import tables
+from wardship.store.db import Database
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+
+
+def server(name: str) -> str:
+    """Starts tests/servers/NAME.sh (or finds it running) and returns the last line it prints: its URL."""
+    script = ROOT / "tests" / "servers" / f"{name}.sh"
+    done = subprocess.run(["bash", str(script), "start"], capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{name} did not start: {reason}")
+        pytest.skip(f"{name} did not start: {reason}")
+    return done.stdout.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of contracts and labelled data beside the project; absent in a user's clone."""
+    if not SHARED.is_dir():
+        pytest.skip("not checked: ../shared (contracts and labelled data) is not present")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> str:
+    return server("postgres")
+
+
+@pytest.fixture(scope="session")
+def openbao_url() -> str:
+    return server("openbao")
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> str:
+    return server("moto")
+
+
+@pytest.fixture(scope="session")
+def ministack_url() -> str:
+    return server("ministack")
+
+
+@pytest.fixture(scope="session")
+def spark_url() -> str:
+    return server("spark")
+
+
+@pytest.fixture
+def clock() -> Callable[[], datetime]:
+    return lambda: NOW
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind; PostgreSQL ones are dropped afterwards."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/state.db"
+        return
+    base: str = request.getfixturevalue("postgres_url")
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    admin = sa.create_engine(sa.make_url(base).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as conn:
+        conn.exec_driver_sql(f'create database "{name}" template template0')
+    yield str(sa.make_url(base).set(database=name).render_as_string(hide_password=False))
+    with admin.connect() as conn:
+        conn.exec_driver_sql(f'drop database if exists "{name}" with (force)')
+    admin.dispose()
+
+
+@pytest.fixture
+def database(database_url: str, clock: Callable[[], datetime]) -> Iterator[Database]:
+    """A state database with all tables, on SQLite and on PostgreSQL."""
+    db = Database(database_url, clock=clock)
+    with db.bookkeep() as conn:
+        tables.metadata.create_all(conn)
+    yield db
+    db.close()

@@ -1,0 +1,1 @@
+"""One module a system. A connector reports and acts; it never judges."""

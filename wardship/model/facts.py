@@ -1,0 +1,147 @@
+"""The wide fact tables that rules, indicators and reports read: one immutable snapshot holds them all.
+
+This file is the contract between the store (which writes them) and every rule (which may name only these
+columns). Types are DuckDB's. Instants are UTC `TIMESTAMP`s; NULL means not known. Merged identities
+(DESIGN section 5, mechanism 4) stand as one row in `identity`; `identity_part` has each system's own row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+FACTS_VERSION = 1
+
+_USE = {
+    "use_state": "VARCHAR",  # used | never | unknown: the best of all sources
+    "last_used_at": "TIMESTAMP",
+    "use_since": "TIMESTAMP",  # start of what the sources can see
+    "use_source": "VARCHAR",  # comma-joined sources that gave an answer; NULL = none was read
+}
+
+FACTS: Mapping[str, Mapping[str, str]] = {
+    "system": {
+        "authority": "VARCHAR",
+        "kind": "VARCHAR",
+        "name": "VARCHAR",
+        "environment": "VARCHAR",
+        "parent": "VARCHAR",
+        "attributes": "VARCHAR",  # JSON text
+    },
+    "identity": {
+        "uid": "VARCHAR",  # of the representing row
+        "authority": "VARCHAR",
+        "native_id": "VARCHAR",
+        "kind": "VARCHAR",
+        "subtype": "VARCHAR",
+        "name": "VARCHAR",
+        "environment": "VARCHAR",
+        "purpose": "VARCHAR",
+        "business_process": "VARCHAR",
+        "criticality": "VARCHAR",  # declared, else NULL
+        "standing": "VARCHAR",
+        "enabled": "BOOLEAN",
+        "presence": "VARCHAR",
+        "created_at": "TIMESTAMP",
+        "first_seen_at": "TIMESTAMP",
+        "last_seen_at": "TIMESTAMP",
+        **_USE,
+        "supplier_uid": "VARCHAR",  # matched in the suppliers register by exact id
+        "supplier_name": "VARCHAR",  # its name; or what the system says, when the register has no match
+        "supplier_contract_end_on": "DATE",
+        "owner_state": "VARCHAR",  # attested | suggested | lapsed | unresolved | none
+        "owner_name": "VARCHAR",
+        "owner_active": "BOOLEAN",  # False: every resolved owner has left; NULL: not known
+        "owner_claims": "INTEGER",
+        "owner_expires_on": "DATE",
+        "credentials": "INTEGER",  # present credentials
+        "enabled_credentials": "INTEGER",
+        "static_credentials": "INTEGER",  # keys, secrets, passwords, tokens: what can leak
+        "grants": "INTEGER",
+        "worst_tier": "VARCHAR",  # control_plane > write > sensitive_read > read > unknown; NULL = no grant
+        "tenant_wide": "BOOLEAN",  # any grant reaches the whole tenant
+        "parts": "INTEGER",  # rows merged into this one
+        "attributes": "VARCHAR",  # JSON text
+    },
+    "identity_part": {
+        "uid": "VARCHAR",
+        "identity_uid": "VARCHAR",
+        "authority": "VARCHAR",
+        "native_id": "VARCHAR",
+        "kind": "VARCHAR",
+        "name": "VARCHAR",
+        "presence": "VARCHAR",
+        "evidence": "VARCHAR",  # which alias joins it
+    },
+    "credential": {
+        "uid": "VARCHAR",
+        "identity_uid": "VARCHAR",  # of the representing row; NULL = nobody holds it by itself
+        "identity_name": "VARCHAR",
+        "identity_standing": "VARCHAR",
+        "identity_criticality": "VARCHAR",
+        "identity_enabled": "BOOLEAN",
+        "authority": "VARCHAR",
+        "native_id": "VARCHAR",
+        "type": "VARCHAR",
+        "name": "VARCHAR",
+        "public_id": "VARCHAR",
+        "fingerprint": "VARCHAR",
+        "enabled": "BOOLEAN",
+        "presence": "VARCHAR",
+        "created_at": "TIMESTAMP",
+        "expires_at": "TIMESTAMP",
+        "no_expiry": "BOOLEAN",
+        "last_rotated_at": "TIMESTAMP",
+        "next_rotation_at": "TIMESTAMP",
+        "stored_in": "VARCHAR",
+        "revocation": "VARCHAR",
+        "first_seen_at": "TIMESTAMP",
+        "last_seen_at": "TIMESTAMP",
+        **_USE,
+        "attributes": "VARCHAR",
+    },
+    "grant_fact": {  # `grant` is a reserved word in every dialect
+        "uid": "VARCHAR",
+        "identity_uid": "VARCHAR",
+        "identity_name": "VARCHAR",
+        "identity_standing": "VARCHAR",
+        "identity_criticality": "VARCHAR",
+        "authority": "VARCHAR",
+        "permission": "VARCHAR",
+        "resource": "VARCHAR",
+        "effect": "VARCHAR",
+        "condition": "VARCHAR",
+        "via": "VARCHAR",
+        "tier": "VARCHAR",
+        "tenant_wide": "BOOLEAN",
+        "granted_by": "VARCHAR",
+        "granted_at": "TIMESTAMP",
+        "presence": "VARCHAR",
+        "attributes": "VARCHAR",
+    },
+    "owner": {
+        "uid": "VARCHAR",
+        "identity_uid": "VARCHAR",
+        "claim": "VARCHAR",
+        "role": "VARCHAR",
+        "source": "VARCHAR",
+        "state": "VARCHAR",
+        "confidence": "DOUBLE",
+        "person_uid": "VARCHAR",  # NULL: the claim resolves to nobody known
+        "person_name": "VARCHAR",
+        "person_active": "BOOLEAN",
+        "expires_on": "DATE",
+    },
+    "coverage": {
+        "scope": "VARCHAR",
+        "connector": "VARCHAR",
+        "authority": "VARCHAR",
+        "region": "VARCHAR",
+        "kind": "VARCHAR",
+        "status": "VARCHAR",  # of the newest finished reading
+        "items": "INTEGER",
+        "finished_at": "TIMESTAMP",
+        "complete_at": "TIMESTAMP",  # of the newest COMPLETE reading; NULL = never
+        "missing_permission": "VARCHAR",
+        "reason": "VARCHAR",
+    },
+}

@@ -1,0 +1,1 @@
+"""What a plugin author imports: the connector interface, HTTP, paging, the registry, the test kit."""

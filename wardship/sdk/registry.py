@@ -1,0 +1,52 @@
+"""Finds the plugins. Nothing else in Wardship names a connector module.
+
+Our own connectors are the modules of `wardship.connectors`; a third party's is an entry point of group
+`wardship.connectors` and loads only when the settings name it (threat T19).
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from types import ModuleType
+
+from wardship.model.errors import ConfigError
+from wardship.sdk.connector import Manifest
+
+_PACKAGE = "wardship.connectors"
+
+
+def connector_names(allowed: Sequence[str] = ()) -> list[str]:
+    """Names of the connectors that may be used: ours, and the third parties' that `allowed` names."""
+    package = importlib.import_module(_PACKAGE)
+    ours = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    theirs = {entry.name for entry in entry_points(group=_PACKAGE)} & set(allowed)
+    return sorted(ours | theirs)
+
+
+def connector_module(name: str, allowed: Sequence[str] = ()) -> ModuleType:
+    """The module of connector `name`. Raises ConfigError for an unknown or not allowed one."""
+    package = importlib.import_module(_PACKAGE)
+    if name in {module.name for module in pkgutil.iter_modules(package.__path__)}:
+        return importlib.import_module(f"{_PACKAGE}.{name}")
+    for entry in entry_points(group=_PACKAGE, name=name):
+        if name in allowed:
+            module = entry.load()
+            if isinstance(module, ModuleType):
+                return module
+        raise ConfigError(
+            f"connector {name!r} comes from another package and is not allowed",
+            advice=f"add {name!r} to `plugins` in the settings if you trust it",
+        )
+    raise ConfigError(
+        f"no connector is called {name!r}", advice="known connectors: " + ", ".join(connector_names(allowed))
+    )
+
+
+def manifest(name: str, allowed: Sequence[str] = ()) -> Manifest:
+    """The manifest of connector `name`. Raises ConfigError as `connector_module`."""
+    found = connector_module(name, allowed).MANIFEST
+    assert isinstance(found, Manifest)  # noqa: S101 - narrows a plugin's attribute for the type checker
+    return found

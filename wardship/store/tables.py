@@ -1,0 +1,548 @@
+"""Every table of the state database, once. What a column means is said in `wardship.model`.
+
+Four shapes recur:
+- a *current* table (`identity`, `credential`, ...) holds the newest version of each row, plus presence;
+- its `*_version` table is append-only: what was true from `valid_from`, as known since `recorded_at`;
+- its `stage_*` table holds what a scan has read and not yet published;
+- the rest are registers: scans, leases, jobs, findings, the audit log.
+
+JSON columns hold canonical JSON text, so that hashes, SQLite and PostgreSQL agree. Instants are UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in an INTEGER primary key
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC instant. SQLite keeps no zone: the text there is UTC by construction."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant without a time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _identity() -> list[Column[Any]]:
+    return [
+        Column("authority", Text, nullable=False),
+        Column("native_id", Text, nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("subtype", Text),
+        Column("name", Text),
+        Column("standing", Text, nullable=False),
+        Column("enabled", Boolean),
+        Column("created_at", Instant),
+        Column("environment", Text),
+        Column("purpose", Text),
+        Column("business_process", Text),
+        Column("criticality", Text),
+        Column("supplier", Text),
+        Column("rank", Integer, nullable=False),
+        Column("aliases", Text, nullable=False),  # JSON [[authority, native_id], ...]
+        Column("attributes", Text, nullable=False),
+    ]
+
+
+def _credential() -> list[Column[Any]]:
+    return [
+        Column("authority", Text, nullable=False),
+        Column("native_id", Text, nullable=False),
+        Column("type", Text, nullable=False),
+        Column("holder_uid", Text),  # uid of the identity row that holds it; NULL = nobody by itself
+        Column("name", Text),
+        Column("public_id", Text),
+        Column("fingerprint", Text),
+        Column("enabled", Boolean),
+        Column("created_at", Instant),
+        Column("expires_at", Instant),
+        Column("no_expiry", Boolean),
+        Column("last_rotated_at", Instant),
+        Column("next_rotation_at", Instant),
+        Column("stored_in", Text),
+        Column("revocation", Text),
+        Column("attributes", Text, nullable=False),
+    ]
+
+
+def _grant() -> list[Column[Any]]:
+    return [
+        Column("authority", Text, nullable=False),
+        Column("holder_uid", Text, nullable=False),
+        Column("permission", Text, nullable=False),
+        Column("resource", Text),
+        Column("effect", Text, nullable=False),
+        Column("condition", Text),
+        Column("via", Text),
+        Column("tier", Text, nullable=False),
+        Column("tenant_wide", Boolean),
+        Column("granted_by", Text),
+        Column("granted_at", Instant),
+        Column("attributes", Text, nullable=False),
+    ]
+
+
+def _owner() -> list[Column[Any]]:
+    return [
+        Column("authority", Text, nullable=False),
+        Column("holder_uid", Text, nullable=False),
+        Column("claim", Text, nullable=False),
+        Column("role", Text, nullable=False),
+        Column("source", Text, nullable=False),
+        Column("person_key", Text),  # uid of the person the system names by exact id
+        Column("state", Text, nullable=False),
+        Column("confidence", Float, nullable=False),
+        Column("evidence", Text),
+        Column("attested_at", Instant),
+        Column("expires_on", Date),
+    ]
+
+
+def _person() -> list[Column[Any]]:
+    return [
+        Column("authority", Text, nullable=False),
+        Column("native_id", Text, nullable=False),
+        Column("name", Text),
+        Column("email", Text),  # lower case
+        Column("kind", Text, nullable=False),
+        Column("active", Boolean),
+        Column("aliases", Text, nullable=False),
+        Column("attributes", Text, nullable=False),
+    ]
+
+
+def _supplier() -> list[Column[Any]]:
+    return [
+        Column("authority", Text, nullable=False),
+        Column("native_id", Text, nullable=False),
+        Column("name", Text, nullable=False),
+        Column("matches", Text, nullable=False),  # JSON list, lower case
+        Column("sponsor", Text),
+        Column("contract_end_on", Date),
+        Column("attributes", Text, nullable=False),
+    ]
+
+
+def _system() -> list[Column[Any]]:
+    return [
+        Column("authority", Text, nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("name", Text),
+        Column("environment", Text),
+        Column("parent", Text),
+        Column("attributes", Text, nullable=False),
+    ]
+
+
+# family -> its columns. `uid` is the key of every family (a system's uid is its authority).
+FAMILIES = {
+    "system": _system,
+    "identity": _identity,
+    "credential": _credential,
+    "grant": _grant,
+    "owner": _owner,
+    "person": _person,
+    "supplier": _supplier,
+}
+
+
+def _current(family: str) -> Table:
+    return Table(
+        f"{family}_current",
+        metadata,
+        Column("uid", Text, primary_key=True),
+        *FAMILIES[family](),
+        Column("content_hash", Text, nullable=False),  # of the family's columns
+        Column("scope_key", Text, nullable=False),  # the scope that reads it, and alone may miss it
+        Column("scan_seq", BigInteger, nullable=False),  # newest scan that saw it
+        Column("presence", Text, nullable=False),
+        Column("misses", Integer, nullable=False),  # complete readings in a row without it
+        Column("first_seen_at", Instant, nullable=False),
+        Column("last_seen_at", Instant, nullable=False),
+        Column("unconfirmed_since", Instant),
+        Index(f"ix_{family}_current_scope", "scope_key", "scan_seq"),
+    )
+
+
+def _version(family: str) -> Table:
+    return Table(
+        f"{family}_version",
+        metadata,
+        Column("id", BigId, primary_key=True, autoincrement=True),
+        Column("uid", Text, nullable=False),
+        *FAMILIES[family](),
+        Column("content_hash", Text, nullable=False),
+        Column("presence", Text, nullable=False),
+        Column("change", Text, nullable=False),  # appeared, changed, unconfirmed, gone, returned
+        Column("valid_from", Instant, nullable=False),  # when it became true, as far as is known: the scan's start
+        Column("recorded_at", Instant, nullable=False),  # when we wrote it down
+        Column("scan_id", Text),
+        Index(f"ix_{family}_version_uid", "uid", "valid_from", "recorded_at"),
+        Index(f"ix_{family}_version_recorded", "recorded_at"),
+    )
+
+
+def _stage(family: str) -> Table:
+    return Table(
+        f"stage_{family}",
+        metadata,
+        Column("id", BigId, primary_key=True, autoincrement=True),
+        Column("scan_id", Text, nullable=False),
+        Column("scope_key", Text, nullable=False),
+        Column("uid", Text, nullable=False),
+        *FAMILIES[family](),
+        Column("content_hash", Text, nullable=False),
+        Index(f"ix_stage_{family}_scope", "scan_id", "scope_key", "id"),
+    )
+
+
+CURRENT = {family: _current(family) for family in FAMILIES}
+VERSION = {family: _version(family) for family in FAMILIES}
+STAGE = {family: _stage(family) for family in FAMILIES}
+
+Index("ix_identity_current_native", CURRENT["identity"].c.authority, CURRENT["identity"].c.native_id)
+Index("ix_identity_current_name", CURRENT["identity"].c.name)
+Index("ix_credential_current_holder", CURRENT["credential"].c.holder_uid)
+Index("ix_credential_current_public_id", CURRENT["credential"].c.public_id)
+Index("ix_grant_current_holder", CURRENT["grant"].c.holder_uid)
+Index("ix_owner_current_holder", CURRENT["owner"].c.holder_uid)
+Index("ix_person_current_email", CURRENT["person"].c.email)
+
+# ---------------------------------------------------------------- usage: volatile, one row a source
+
+_USAGE = [
+    ("subject_uid", Text, False),
+    ("source", Text, False),
+    ("subject_family", Text, False),
+    ("state", Text, False),
+    ("last_used_at", Instant, True),
+    ("since", Instant, True),
+    ("detail", Text, True),
+]
+usage = Table(
+    "usage",
+    metadata,
+    *[
+        Column(name, type_, nullable=null, primary_key=name in ("subject_uid", "source"))
+        for name, type_, null in _USAGE
+    ],
+    Column("scan_seq", BigInteger, nullable=False),
+    Column("read_at", Instant, nullable=False),
+)
+stage_usage = Table(
+    "stage_usage",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("scan_id", Text, nullable=False),
+    Column("scope_key", Text, nullable=False),
+    *[Column(name, type_, nullable=null) for name, type_, null in _USAGE],
+    Index("ix_stage_usage_scope", "scan_id", "scope_key", "id"),
+)
+
+# ---------------------------------------------------------------- identity resolution
+
+resolution = Table(
+    "resolution",
+    metadata,
+    Column("uid", Text, primary_key=True),  # of an identity row
+    Column("identity_uid", Text, nullable=False),  # of the row that represents the merged identity
+    Column("evidence", Text),  # the alias that joins it, as JSON [authority, native_id]; NULL = it stands alone
+    Index("ix_resolution_identity_uid", "identity_uid"),
+)
+merge_decision = Table(  # people's words over the aliases: "split" undoes a merge
+    "merge_decision",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("left_uid", Text, nullable=False),
+    Column("right_uid", Text, nullable=False),
+    Column("decision", Text, nullable=False),  # split, or rejoin (which ends a split)
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+)
+
+# ---------------------------------------------------------------- connections, scans, coverage
+
+connection = Table(
+    "connection",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("connector", Text, nullable=False),
+    Column("settings", Text, nullable=False),  # JSON; secrets as references
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", Text, nullable=False),
+)
+scan = Table(
+    "scan",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False, unique=True),  # monotonic, from our database: never a clock
+    Column("connection", Text, nullable=False),
+    Column("connector", Text, nullable=False),
+    Column("status", Text, nullable=False),  # running, done, incomplete, failed
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("clock_skew_s", Float),
+)
+scan_scope = Table(
+    "scan_scope",
+    metadata,
+    Column("scan_id", Text, primary_key=True),
+    Column("scope_key", Text, primary_key=True),
+    Column("connector", Text, nullable=False),
+    Column("authority", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),  # ScopeStatus
+    Column("phase", Text, nullable=False),  # reading, publishing, published, discarded
+    Column("checkpoint", Text),  # the token after the last staged page
+    Column("restarts", Integer, nullable=False, default=0),
+    Column("pages", Integer, nullable=False),
+    Column("items", Integer, nullable=False),
+    Column("quarantined", Integer, nullable=False),
+    Column("expected_total", Integer),
+    Column("api_calls", Integer, nullable=False),
+    Column("throttles", Integer, nullable=False),
+    Column("problems", Text, nullable=False),  # JSON list of Problem
+    Column("published", Text, nullable=False),  # JSON {family: last staged id published}: the marker
+    Column("held", Text),  # why missing marks wait for a person; NULL = they do not
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+)
+scope = Table(  # the newest word on each scope, over all scans
+    "scope",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("connector", Text, nullable=False),
+    Column("authority", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("items", Integer, nullable=False),  # of the newest COMPLETE reading; 0 = none yet
+    Column("finished_at", Instant),
+    Column("complete_at", Instant),
+    Column("complete_seq", BigInteger),
+    Column("problems", Text, nullable=False),
+    Column("held", Text),
+)
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("scan_id", Text, nullable=False),
+    Column("scope_key", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # of the raw item: the same bad row is one row
+    Column("item", Text, nullable=False),  # redacted raw item as JSON text
+    Column("reason", Text, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("replayed_at", Instant),
+    UniqueConstraint("scope_key", "digest"),
+)
+drift = Table(
+    "drift",
+    metadata,
+    Column("connector", Text, primary_key=True),
+    Column("place", Text, primary_key=True),
+    Column("what", Text, primary_key=True),
+    Column("times", BigInteger, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+)
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("id", Text, primary_key=True),  # hash of the rows
+    Column("seq", BigInteger, nullable=False),
+    Column("scan_seq", BigInteger, nullable=False),
+    Column("facts_version", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("rows", Text, nullable=False),  # JSON {table: [rows, sha256]}
+)
+
+# ---------------------------------------------------------------- findings
+
+
+def _finding() -> list[Column[Any]]:
+    return [
+        Column("rule", Text, nullable=False),
+        Column("rule_version", Text, nullable=False),
+        Column("subject_uid", Text, nullable=False),
+        Column("subject_family", Text, nullable=False),
+        Column("identity_uid", Text),
+        Column("severity", Text, nullable=False),
+        Column("confidence", Text, nullable=False),
+        Column("state", Text, nullable=False),
+        Column("facts", Text, nullable=False),
+        Column("due_on", Date),
+        Column("reason", Text),  # why it closed or reopened
+    ]
+
+
+finding = Table(
+    "finding_current",
+    metadata,
+    Column("uid", Text, primary_key=True),
+    *_finding(),
+    Column("content_hash", Text, nullable=False),
+    Column("snapshot_id", Text, nullable=False),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("last_seen_at", Instant, nullable=False),
+    Column("opened_at", Instant, nullable=False),  # of the present opening
+    Column("closed_at", Instant),
+    Column("reopenings", Integer, nullable=False),
+    Index("ix_finding_current_identity_uid", "identity_uid"),
+    Index("ix_finding_current_rule", "rule", "state"),
+)
+finding_version = Table(
+    "finding_version",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("uid", Text, nullable=False),
+    *_finding(),
+    Column("content_hash", Text, nullable=False),
+    Column("snapshot_id", Text, nullable=False),
+    Column("change", Text, nullable=False),  # opened, changed, closed, reopened
+    Column("valid_from", Instant, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Index("ix_finding_version_uid", "uid", "valid_from", "recorded_at"),
+    Index("ix_finding_version_recorded", "recorded_at"),
+)
+
+# ---------------------------------------------------------------- audit log (TRUST section 5)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),  # 0, 1, 2, ...: no gaps
+    Column("body", Text, nullable=False),  # canonical JSON
+    Column("leaf", LargeBinary, nullable=False),  # SHA-256(0x00 || body)
+    Column("prev", LargeBinary, nullable=False),  # SHA-256 chain over the leaves before
+)
+audit_frontier = Table(  # the O(log n) right edge of the tree; one row
+    "audit_frontier",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("nodes", Text, nullable=False),  # JSON list of hex
+    Column("chain", LargeBinary, nullable=False),
+)
+audit_checkpoint = Table(
+    "audit_checkpoint",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),  # origin\nsize\nroot\n
+    Column("ed25519", LargeBinary, nullable=False),
+    Column("ecdsa", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
+
+# ---------------------------------------------------------------- jobs and leases
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", Text, primary_key=True),  # "scope:aws|...", "writer", "job:..."
+    Column("holder", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),  # fencing token: grows with every taking
+    Column("expires_at", Instant, nullable=False),
+)
+job = Table(
+    "job",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("args", Text, nullable=False),
+    Column("state", Text, nullable=False),  # due, running, done, failed, cancelled
+    Column("due_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("leased_until", Instant),
+    Column("holder", Text),
+    Column("error", Text),
+    Column("schedule", Text),
+    Column("created_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Index("ix_job_due", "state", "due_at"),
+)
+schedule = Table(
+    "schedule",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("args", Text, nullable=False),
+    Column("every_s", Integer, nullable=False),
+    Column("next_at", Instant, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+)
+
+# ---------------------------------------------------------------- rotation saga (TRUST section 3)
+
+rotation = Table(
+    "rotation",
+    metadata,
+    Column("op_id", Text, primary_key=True),  # UUIDv7: the idempotency key everywhere
+    Column("connection", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("open_target", Text, unique=True),  # = connection + target while open, NULL when terminal: one open each
+    Column("plan", Text, nullable=False),  # JSON: grace, soak, ttl, store reference
+    Column("plan_hash", Text, nullable=False),
+    Column("approval", Text),  # JSON: who, when, of which hash
+    Column("baseline", Text, nullable=False),  # JSON list of credential ids live before
+    Column("old_id", Text),
+    Column("new_id", Text),
+    Column("reason", Text),
+    Column("token", BigInteger, nullable=False),  # fencing
+    Column("leased_until", Instant),
+    Column("holder", Text),
+    Column("due_at", Instant, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("promoted_at", Instant),
+    Column("disabled_at", Instant),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
