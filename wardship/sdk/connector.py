@@ -233,7 +233,7 @@ class DriftLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveCredential:
-    """A credential as the system lists it now. `op_id`: the operation that provably made it; None: not provable (yet)."""
+    """A credential as the system lists it now. `op_id`: the operation that provably made it; None: not provable."""
 
     id: str
     enabled: bool | None
