@@ -1,0 +1,42 @@
+#!/bin/bash
+# Makes the environment that a target needs: setup.sh run|test|servers VENV. Quick when nothing has changed.
+# Python packages come hash-locked from requirements/; Debian packages are installed only where we are root.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+WHAT=$1 VENV=$2
+
+need() { # Debian packages that are missing
+  local missing=("$@")
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing ${missing[*]} ..." >&2
+    apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+  else
+    echo "missing: ${missing[*]}. Type:  sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+    return 1
+  fi
+}
+
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+  { echo "Wardship needs Python 3.11 or newer as python3" >&2; exit 1; }
+python3 -c 'import venv, ensurepip' 2>/dev/null || need python3-venv
+
+case $WHAT in
+  run) LOCK=requirements/run.lock ;;
+  test) LOCK=requirements/dev.lock ;;
+  servers) LOCK=requirements/servers.lock ;;
+  *) echo "usage: $0 run|test|servers VENV" >&2; exit 2 ;;
+esac
+
+STAMP=$VENV/.installed-$WHAT
+WANT=$(cat "$LOCK" pyproject.toml hatch_build.py wardship/data/locale/*/LC_MESSAGES/*.po 2>/dev/null | sha256sum)
+if [ "$(cat "$STAMP" 2>/dev/null)" != "$WANT" ]; then
+  [ -x "$VENV/bin/python" ] || python3 -m venv "$VENV"
+  echo "installing Python packages ($WHAT) ..." >&2
+  "$VENV/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$LOCK"
+  "$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-deps -e .
+  echo "$WANT" >"$STAMP"
+fi
+
+# Servers that tests use. Where they cannot be installed the tests say so (and fail where CI=true).
+if [ "$WHAT" != run ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then need postgresql || true; fi
+if [ "$WHAT" = servers ] && ! command -v java >/dev/null; then need openjdk-17-jre-headless || true; fi
