@@ -32,6 +32,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
+from wardship.store.append_only import make_append_only
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -475,6 +477,7 @@ audit_checkpoint = Table(
     Column("note", Text, nullable=False),  # origin\nsize\nroot\n
     Column("ed25519", LargeBinary, nullable=False),
     Column("ecdsa", LargeBinary, nullable=False),
+    Column("key_id", Text, nullable=False),  # of the pair of public keys that verifies it
     Column("created_at", Instant, nullable=False),
 )
 meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
@@ -493,16 +496,17 @@ job = Table(
     "job",
     metadata,
     Column("id", Text, primary_key=True),
+    Column("key", Text, unique=True),  # idempotency key: asking twice makes one job; NULL = none given
     Column("kind", Text, nullable=False),
     Column("args", Text, nullable=False),
     Column("state", Text, nullable=False),  # due, running, done, failed, cancelled
     Column("due_at", Instant, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("max_attempts", Integer, nullable=False),
-    Column("token", BigInteger, nullable=False),
+    Column("token", BigInteger, nullable=False),  # fencing token: grows with every claim
     Column("leased_until", Instant),
     Column("holder", Text),
-    Column("error", Text),
+    Column("error", Text),  # redacted
     Column("schedule", Text),
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant),
@@ -515,6 +519,7 @@ schedule = Table(
     Column("kind", Text, nullable=False),
     Column("args", Text, nullable=False),
     Column("every_s", Integer, nullable=False),
+    Column("jitter_s", Integer, nullable=False),  # up to so many seconds are added to every interval
     Column("next_at", Instant, nullable=False),
     Column("enabled", Boolean, nullable=False),
 )
@@ -528,21 +533,38 @@ rotation = Table(
     Column("connection", Text, nullable=False),
     Column("target", Text, nullable=False),
     Column("state", Text, nullable=False),
-    Column("open_target", Text, unique=True),  # = connection + target while open, NULL when terminal: one open each
-    Column("plan", Text, nullable=False),  # JSON: grace, soak, ttl, store reference
+    Column("open_target", Text, unique=True),  # JSON [connection, target] while open, NULL when terminal: one open each
+    Column("plan", Text, nullable=False),  # JSON of lifecycle.plan.RotationPlan
     Column("plan_hash", Text, nullable=False),
-    Column("approval", Text),  # JSON: who, when, of which hash
-    Column("baseline", Text, nullable=False),  # JSON list of credential ids live before
+    Column("approval", Text),  # JSON: who, when, until when, of which hash
+    Column("wanted", Text),  # "undo": a person or a deadline asked for the way back; NULL = forward
+    Column("reason", Text),  # why it waits, was blocked or turns back
+    # what the saga has seen and done; ids only
+    Column("baseline", Text, nullable=False),  # JSON list of credential ids live before the first create
+    Column("foreign_ids", Text, nullable=False),  # JSON list of ids that are not ours: reported, never touched
     Column("old_id", Text),
     Column("new_id", Text),
-    Column("reason", Text),
+    Column("attempts", Integer, nullable=False),  # creates announced
+    Column("settle_from", Instant),  # the newest change that the system may not show yet
+    Column("successes", Integer, nullable=False),  # logins with the new one in a row
+    Column("minted_at", Instant),
+    Column("promoted_at", Instant),
+    Column("reverted_at", Instant),  # when the label was moved back
+    Column("confirmed_at", Instant),  # the owner's word that the one to stop is out of use
+    Column("disabled_at", Instant),
+    # who works on it
     Column("token", BigInteger, nullable=False),  # fencing
     Column("leased_until", Instant),
     Column("holder", Text),
     Column("due_at", Instant, nullable=False),
     Column("epoch", Integer, nullable=False),
-    Column("promoted_at", Instant),
-    Column("disabled_at", Instant),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    Index("ix_rotation_due", "due_at"),
 )
+
+# ---------------------------------------------------------------- what may only grow
+
+APPEND_ONLY = ("audit", "audit_checkpoint", *(name for name in metadata.tables if name.endswith("_version")))
+for _name in APPEND_ONLY:
+    make_append_only(metadata.tables[_name])
