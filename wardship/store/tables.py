@@ -202,7 +202,7 @@ def _current(family: str) -> Table:
         Column("first_seen_at", Instant, nullable=False),
         Column("last_seen_at", Instant, nullable=False),
         Column("unconfirmed_since", Instant),
-        Index(f"ix_{family}_current_scope", "scope_key", "scan_seq"),
+        Index(f"ix_{family}_current_scope", "scope_key", "uid"),  # without scan_seq: an unchanged row moves no index
     )
 
 
@@ -228,13 +228,10 @@ def _stage(family: str) -> Table:
     return Table(
         f"stage_{family}",
         metadata,
-        Column("id", BigId, primary_key=True, autoincrement=True),
-        Column("scan_id", Text, nullable=False),
-        Column("scope_key", Text, nullable=False),
-        Column("uid", Text, nullable=False),
+        Column("reading", BigInteger, primary_key=True, autoincrement=False),  # scan_scope.id
+        Column("uid", Text, primary_key=True),  # read twice: the last one stands
         *FAMILIES[family](),
         Column("content_hash", Text, nullable=False),
-        Index(f"ix_stage_{family}_scope", "scan_id", "scope_key", "id"),
     )
 
 
@@ -274,11 +271,19 @@ usage = Table(
 stage_usage = Table(
     "stage_usage",
     metadata,
-    Column("id", BigId, primary_key=True, autoincrement=True),
-    Column("scan_id", Text, nullable=False),
-    Column("scope_key", Text, nullable=False),
-    *[Column(name, type_, nullable=null) for name, type_, null in _USAGE],
-    Index("ix_stage_usage_scope", "scan_id", "scope_key", "id"),
+    Column("reading", BigInteger, primary_key=True, autoincrement=False),
+    *[
+        Column(name, type_, nullable=null, primary_key=name in ("subject_uid", "source"))
+        for name, type_, null in _USAGE
+    ],
+)
+sighting = Table(  # rows that another scope than their own reads too (DESIGN mechanism 1, ADR 0002)
+    "sighting",
+    metadata,
+    Column("family", Text, primary_key=True),
+    Column("uid", Text, primary_key=True),
+    Column("scope_key", Text, primary_key=True),
+    Column("scan_seq", BigInteger, nullable=False),  # newest scan in which that scope saw it
 )
 
 # ---------------------------------------------------------------- identity resolution
@@ -326,30 +331,35 @@ scan = Table(
     Column("finished_at", Instant),
     Column("clock_skew_s", Float),
 )
-scan_scope = Table(
+scan_scope = Table(  # one reading of one scope
     "scan_scope",
     metadata,
-    Column("scan_id", Text, primary_key=True),
-    Column("scope_key", Text, primary_key=True),
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("scan_id", Text, nullable=False),
+    Column("scope_key", Text, nullable=False),
     Column("connector", Text, nullable=False),
     Column("authority", Text, nullable=False),
     Column("region", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("status", Text, nullable=False),  # ScopeStatus
-    Column("phase", Text, nullable=False),  # reading, publishing, published, discarded
+    Column("phase", Text, nullable=False),  # reading, publishing, settling, published, discarded
     Column("checkpoint", Text),  # the token after the last staged page
     Column("restarts", Integer, nullable=False, default=0),
     Column("pages", Integer, nullable=False),
     Column("items", Integer, nullable=False),
     Column("quarantined", Integer, nullable=False),
+    Column("duplicates", Integer, nullable=False, default=0),  # records of a thing that was read already
     Column("expected_total", Integer),
     Column("api_calls", Integer, nullable=False),
     Column("throttles", Integer, nullable=False),
     Column("problems", Text, nullable=False),  # JSON list of Problem
-    Column("published", Text, nullable=False),  # JSON {family: last staged id published}: the marker
+    Column("published", Text, nullable=False),  # JSON {family: {change: rows}}; what is published leaves the stage
+    Column("settled", Text, nullable=False, default="{}"),  # JSON {family: last uid settled}: the marker of presence
     Column("held", Text),  # why missing marks wait for a person; NULL = they do not
     Column("started_at", Instant, nullable=False),
     Column("finished_at", Instant),
+    UniqueConstraint("scan_id", "scope_key"),
+    Index("ix_scan_scope_scope", "scope_key", "scan_id"),
 )
 scope = Table(  # the newest word on each scope, over all scans
     "scope",
