@@ -3,11 +3,15 @@
 This file is the contract between the store (which writes them) and every rule (which may name only these
 columns). Types are DuckDB's. Instants are UTC `TIMESTAMP`s; NULL means not known. Merged identities
 (DESIGN section 5, mechanism 4) stand as one row in `identity`; `identity_part` has each system's own row.
+How each column is derived is said in `wardship.store.facts`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 
 FACTS_VERSION = 1
 
@@ -16,6 +20,7 @@ _USE = {
     "last_used_at": "TIMESTAMP",
     "use_since": "TIMESTAMP",  # start of what the sources can see
     "use_source": "VARCHAR",  # comma-joined sources that gave an answer; NULL = none was read
+    "use_read_at": "TIMESTAMP",  # when the oldest of these answers was read: nothing is known of use after it
 }
 
 FACTS: Mapping[str, Mapping[str, str]] = {
@@ -54,9 +59,9 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "owner_claims": "INTEGER",
         "owner_expires_on": "DATE",
         "credentials": "INTEGER",  # present credentials
-        "enabled_credentials": "INTEGER",
-        "static_credentials": "INTEGER",  # keys, secrets, passwords, tokens: what can leak
-        "grants": "INTEGER",
+        "enabled_credentials": "INTEGER",  # of them, those not known to be disabled
+        "static_credentials": "INTEGER",  # of them, not known to be disabled: keys, secrets, passwords, tokens
+        "grants": "INTEGER",  # present ones that allow
         "worst_tier": "VARCHAR",  # control_plane > write > sensitive_read > read > unknown; NULL = no grant
         "tenant_wide": "BOOLEAN",  # any grant reaches the whole tenant
         "parts": "INTEGER",  # rows merged into this one
@@ -76,6 +81,7 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "uid": "VARCHAR",
         "identity_uid": "VARCHAR",  # of the representing row; NULL = nobody holds it by itself
         "identity_name": "VARCHAR",
+        "identity_kind": "VARCHAR",
         "identity_standing": "VARCHAR",
         "identity_criticality": "VARCHAR",
         "identity_enabled": "BOOLEAN",
@@ -103,6 +109,7 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "uid": "VARCHAR",
         "identity_uid": "VARCHAR",
         "identity_name": "VARCHAR",
+        "identity_kind": "VARCHAR",
         "identity_standing": "VARCHAR",
         "identity_criticality": "VARCHAR",
         "authority": "VARCHAR",
@@ -145,3 +152,23 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "reason": "VARCHAR",
     },
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One written snapshot. `id` is the SHA-256 over its rows: the same facts have the same id everywhere.
+
+    `folder` holds one Parquet file a fact table; `tables` gives (rows, SHA-256 of the rows) of each. `as_of` is
+    the instant it was written for.
+    """
+
+    id: str
+    folder: Path
+    as_of: datetime
+    scan_seq: int
+    facts_version: int
+    tables: Mapping[str, tuple[int, str]]
+
+    def file(self, table: str) -> Path:
+        """The Parquet file of one fact table."""
+        return self.folder / f"{table}.parquet"

@@ -1,0 +1,111 @@
+"""Policy: the one place of thresholds. A rule names them as parameters (`:inactive_days`); none is written in a query.
+
+Every threshold has its unit in its name. Nothing here reads a file: `wardship.sdk.policy_file` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, date, datetime, timedelta
+
+from wardship.model.errors import ConfigError
+from wardship.model.finding import Severity
+
+ParameterValue = int | datetime
+
+CRITICALITIES = ("critical", "high", "medium", "low")
+
+
+def _max_age() -> dict[str, int]:
+    return {"critical": 30, "high": 90, "medium": 180, "low": 180}
+
+
+def _due() -> dict[str, int]:
+    return {"critical": 7, "high": 30, "medium": 90, "low": 180, "info": 365}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Thresholds of one workspace; the defaults are those of the programme described in docs/policy.md.
+
+    Raises ConfigError for a value that makes no sense, naming the threshold.
+    """
+
+    inactive_days: int = 90
+    """Days without use after which an identity or credential must be removed or justified again."""
+    new_days: int = 30
+    """Days after its creation during which "never used" says nothing yet."""
+    max_age_days: Mapping[str, int] = field(default_factory=_max_age)
+    """Oldest allowed age of a static credential in days, by criticality of its identity (PCI DSS 4.0.1, 8.6.3)."""
+    max_age_undeclared_days: int = 180
+    """The same where no criticality is declared."""
+    hard_max_age_days: int = 365
+    """No criticality and no exception allows a static credential to be older than this many days."""
+    max_lifetime_days: int = 730
+    """Longest lifetime in days, from creation to expiry, that a credential may be given."""
+    due_days: Mapping[str, int] = field(default_factory=_due)
+    """Days from its opening until a finding is due, by severity."""
+    owner_term_days: int = 365
+    """Days for which an attested owner answers before attesting again."""
+    supplier_grace_days: int = 0
+    """Days after a supplier's contract end until its access must be gone."""
+    drop_guard_percent: int = 20
+    """A complete reading that loses more than this share of a scope waits for a person before anything is gone."""
+    drop_guard_minimum: int = 10
+    """The guard looks only at scopes that held at least this many records."""
+
+    def __post_init__(self) -> None:
+        for threshold in fields(self):
+            value = getattr(self, threshold.name)
+            if isinstance(value, Mapping):
+                expected = list(Severity) if threshold.name == "due_days" else list(CRITICALITIES)
+                if set(value) != set(expected):
+                    raise ConfigError(
+                        f"policy {threshold.name}: names {', '.join(sorted(value))}",
+                        advice=f"give a number of days for each of: {', '.join(expected)}",
+                    )
+                for name, days in value.items():
+                    _check_number(f"{threshold.name}.{name}", days)
+            else:
+                _check_number(threshold.name, value)
+        if self.drop_guard_percent > 100:
+            raise ConfigError("policy drop_guard_percent: more than 100", advice="give a share from 0 to 100")
+        longest = max(*self.max_age_days.values(), self.max_age_undeclared_days)
+        if longest > self.hard_max_age_days:
+            raise ConfigError(
+                f"policy max_age_days allows {longest} days, hard_max_age_days only {self.hard_max_age_days}",
+                advice="raise the hard maximum or lower the age",
+            )
+
+    def parameters(self, as_of: datetime) -> dict[str, ParameterValue]:
+        """Every named parameter that a rule may use: `:as_of` (naive UTC, as in the facts) and each threshold.
+
+        A threshold by criticality becomes one parameter each: `:max_age_critical_days`, ...
+        """
+        if as_of.tzinfo is None:
+            raise ValueError("as_of has no time zone")
+        values: dict[str, ParameterValue] = {"as_of": as_of.astimezone(UTC).replace(tzinfo=None)}
+        for threshold in fields(self):
+            value = getattr(self, threshold.name)
+            if isinstance(value, Mapping):
+                stem = threshold.name.removesuffix("_days")
+                values.update({f"{stem}_{name}_days": days for name, days in value.items()})
+            else:
+                values[threshold.name] = value
+        return values
+
+    def due_on(self, severity: Severity, opened_at: datetime) -> date:
+        """The date by which a finding that opened at `opened_at` must be dealt with."""
+        return (opened_at.astimezone(UTC) + timedelta(days=self.due_days[severity])).date()
+
+
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError(f"policy {name}: {value!r} is not a whole number", advice="write it as a plain number")
+    if not 0 <= value <= 36_500:
+        raise ConfigError(f"policy {name}: {value} is out of range", advice="give a number from 0 to 36500")
+
+
+PARAMETERS = frozenset(Policy().parameters(datetime(2000, 1, 1, tzinfo=UTC)))
+"""Names of all parameters a rule may use."""

@@ -1,0 +1,383 @@
+"""Fact snapshots: the current tables joined into the fact tables of `wardship.model.facts`, kept as Parquet.
+
+How it runs: one consistent read of the database streams each table as CSV (the database itself formats it) into a
+private folder; DuckDB loads it, joins it (`facts.sql`), and writes sorted Parquet; the folder is renamed to the
+snapshot's id. A process killed at any moment leaves a complete snapshot or none.
+
+What the columns say, where that takes a decision:
+- **Merged identities.** `resolution` names the row that represents an identity. A column is the first value that is
+  known, asked of the representing row, then of the other parts by rank. It is present while any part is.
+- **Use.** An identity is *used* if any source says so of it, of a part or of a credential of its. It is *never* used
+  only if that is a complete answer: some source says never, none says that it does not know, and either a source
+  speaks of the identity itself or every credential that could be used has an answer. Everything else is *unknown*.
+  `use_read_at` is the instant up to which use is known: that of the oldest answer, NULL while they are not complete.
+- **Owners.** A claim resolves to a person or team by the exact id the system gave, or by the exact e-mail address in
+  lower case; never by name. An attested claim past its date has lapsed. What is rejected counts for nothing.
+- **Suppliers** match by exact id or domain, never by name.
+
+Not here: what is good or bad about any of it (rules), and where snapshots are kept (services).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from wardship.model.access import CredentialType, Tier
+from wardship.model.errors import ConfigError, DataError
+from wardship.model.facts import FACTS, FACTS_VERSION, Snapshot
+from wardship.store import tables
+from wardship.store.db import Database
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+STATIC_CREDENTIALS = (
+    CredentialType.ACCESS_KEY,
+    CredentialType.CLIENT_SECRET,
+    CredentialType.CONSOLE_PASSWORD,
+    CredentialType.PASSWORD,
+    CredentialType.API_KEY,
+    CredentialType.TOKEN,
+    CredentialType.SSH_KEY,
+)
+"""Credentials that whoever copies them can use: what `static_credentials` counts."""
+
+_MEMORY_LIMIT = "1GB"
+_LONGEST_ROW_BYTES = 64 * 1024 * 1024
+_SOURCES: Mapping[str, sa.Table] = {
+    **{f"raw_{family}": table for family, table in tables.CURRENT.items()},
+    "raw_usage": tables.usage,
+    "raw_resolution": tables.resolution,
+    "raw_scope": tables.scope,
+}
+
+
+def write_snapshot(
+    db: Database, folder: Path, *, as_of: datetime, scan_seq: int, memory_limit: str = _MEMORY_LIMIT
+) -> Snapshot:
+    """Writes the facts as they stand now to `folder`/<id> and registers the snapshot as the newest.
+
+    `as_of` decides which attestations have lapsed. Writing the same facts again gives the same snapshot. Takes a
+    lock on `folder`: a second writer waits. Peak memory is about `memory_limit`, whatever the number of rows.
+    """
+    if as_of.tzinfo is None:
+        raise ValueError("as_of has no time zone")
+    with _alone(folder):
+        building = folder / f".building-{uuid.uuid4().hex}"
+        building.mkdir(mode=0o700)
+        try:
+            with db.read() as conn:
+                _export(conn, building)
+            hashes = _join(building, as_of, memory_limit)
+            snapshot = Snapshot(
+                id=_snapshot_id(hashes),
+                folder=folder / _snapshot_id(hashes),
+                as_of=as_of.astimezone(UTC),
+                scan_seq=scan_seq,
+                facts_version=FACTS_VERSION,
+                tables=hashes,
+            )
+            if not snapshot.folder.exists():
+                _write_manifest(building, snapshot)
+                building.rename(snapshot.folder)
+                _sync(folder)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+        _register(db, snapshot)
+    return snapshot
+
+
+def open_snapshot(folder: Path, snapshot_id: str) -> Snapshot:
+    """The snapshot of that id. Raises ConfigError when it is not there (never written, or retention removed it)."""
+    if len(snapshot_id) != 64 or not set(snapshot_id) <= set("0123456789abcdef"):
+        raise ConfigError(
+            f"{snapshot_id[:80]!r} is not a snapshot id", advice="a snapshot id has 64 hexadecimal digits"
+        )
+    try:
+        told = json.loads((folder / snapshot_id / "manifest.json").read_text())
+    except FileNotFoundError:
+        raise ConfigError(
+            f"snapshot {snapshot_id} is not in this workspace",
+            advice="it was removed by retention, or belongs to another workspace; `wardship scan` writes a new one",
+        ) from None
+    return Snapshot(
+        id=snapshot_id,
+        folder=folder / snapshot_id,
+        as_of=datetime.fromisoformat(told["as_of"]),
+        scan_seq=told["scan_seq"],
+        facts_version=told["facts_version"],
+        tables={name: (rows, digest) for name, (rows, digest) in told["tables"].items()},
+    )
+
+
+def latest_snapshot(db: Database, folder: Path) -> Snapshot | None:
+    """The snapshot that was registered last, or None before the first scan."""
+    with db.read() as conn:
+        newest = conn.scalar(sa.select(tables.snapshot.c.id).order_by(tables.snapshot.c.seq.desc()).limit(1))
+    return None if newest is None else open_snapshot(folder, newest)
+
+
+def snapshot_at(db: Database, folder: Path, at: datetime) -> Snapshot | None:
+    """The snapshot that was the newest at the instant `at`: what was known then. None: nothing was yet."""
+    with db.read() as conn:
+        found = conn.scalar(
+            sa.select(tables.snapshot.c.id)
+            .where(tables.snapshot.c.created_at <= at)
+            .order_by(tables.snapshot.c.seq.desc())
+            .limit(1)
+        )
+    return None if found is None else open_snapshot(folder, found)
+
+
+def verify_snapshot(snapshot: Snapshot) -> None:
+    """Recomputes every hash from the Parquet files. Raises DataError naming the table that was changed."""
+    import duckdb
+
+    with duckdb.connect(config={"threads": "2"}) as db:
+        for table in FACTS:
+            if not snapshot.file(table).exists():
+                raise DataError(f"snapshot {snapshot.id}: {table} is missing")
+            source = f"read_parquet({_text(str(snapshot.file(table)))})"
+            try:
+                found = _digest(db, table, source)
+            except duckdb.Error as error:
+                reason = str(error).splitlines()[0]
+                raise DataError(f"snapshot {snapshot.id}: {table} cannot be read: {reason}") from None
+            if found != snapshot.tables.get(table):
+                raise DataError(f"snapshot {snapshot.id}: {table} is not what was written")
+    if _snapshot_id(snapshot.tables) != snapshot.id:
+        raise DataError(f"snapshot {snapshot.id}: the manifest is not what was written")
+
+
+def remove_old_snapshots(db: Database, folder: Path, *, keep: int) -> list[str]:
+    """Removes all but the newest `keep` snapshots and those that a finding which is not closed refers to.
+
+    Returns the ids removed. Also clears what killed writers left.
+    """
+    if keep < 1:
+        raise ConfigError(f"retention of {keep} snapshots", advice="keep at least 1")
+    register, finding = tables.snapshot, tables.finding
+    with _alone(folder), db.bookkeep() as conn:
+        newest = set(conn.scalars(sa.select(register.c.id).order_by(register.c.seq.desc()).limit(keep)))
+        in_use = set(conn.scalars(sa.select(finding.c.snapshot_id).where(finding.c.state != "closed").distinct()))
+        known = set(conn.scalars(sa.select(register.c.id)))
+        on_disk = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
+        old = sorted((known | on_disk) - newest - in_use)
+        for name in old:
+            conn.execute(register.delete().where(register.c.id == name))
+            shutil.rmtree(folder / name, ignore_errors=True)
+    return old
+
+
+# ---------------------------------------------------------------- out of the database
+
+
+def _export(conn: Connection, folder: Path) -> None:
+    """Every source table as CSV: every value quoted, NULL an empty field, instants naive UTC."""
+    sqlite = conn.dialect.name == "sqlite"
+    if not sqlite:  # one view of the database for all tables
+        conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    for name, table in _SOURCES.items():
+        with (folder / f"{name}.csv").open("wb") as out:
+            if sqlite:
+                _export_sqlite(conn, table, out.write)
+            else:
+                _export_postgresql(conn, table, out.write)
+
+
+def _export_sqlite(conn: Connection, table: sa.Table, write: Callable[[bytes], object]) -> None:
+    fields = [
+        f"""coalesce('"' || replace("{column.name}", '"', '""') || '"', '')"""
+        if isinstance(column.type, sa.Text)
+        else f"""coalesce("{column.name}", '')"""
+        for column in table.columns
+    ]
+    line = " || ',' || ".join(fields) + " || char(10)"
+    cursor = conn.exec_driver_sql(f'select {line} from "{table.name}"').cursor  # noqa: S608 - our names
+    assert cursor is not None  # noqa: S101 - a select has one
+    while rows := cursor.fetchmany(5_000):
+        write("".join(row[0] for row in rows).encode())
+
+
+def _export_postgresql(conn: Connection, table: sa.Table, write: Callable[[bytes], object]) -> None:
+    fields = [
+        f""""{column.name}" at time zone 'UTC'""" if isinstance(column.type, tables.Instant) else f'"{column.name}"'
+        for column in table.columns
+    ]
+    texts = ", ".join(f'"{column.name}"' for column in table.columns if isinstance(column.type, sa.Text))
+    columns = ", ".join(f'{field} as "{column.name}"' for field, column in zip(fields, table.columns, strict=True))
+    copy = f'copy (select {columns} from "{table.name}") to stdout with (format csv, force_quote ({texts}))'  # noqa: S608 - our names
+    driver: Any = conn.connection.driver_connection  # psycopg's: COPY is not in the common interface
+    with driver.cursor() as cursor, cursor.copy(copy) as rows:
+        for chunk in rows:
+            write(bytes(chunk))
+
+
+# ---------------------------------------------------------------- joined, sorted, written, hashed
+
+
+def _join(folder: Path, as_of: datetime, memory_limit: str) -> dict[str, tuple[int, str]]:
+    import duckdb
+
+    spill = folder / "spill"
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": memory_limit,
+        "temp_directory": str(spill),
+        "threads": "2",
+        "preserve_insertion_order": "false",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+    hashes = {}
+    with duckdb.connect(str(folder / "work.duckdb"), config=config) as db:
+        for name, table in _SOURCES.items():
+            _load(db, folder / f"{name}.csv", name, table)
+        db.execute("CREATE TABLE as_of AS SELECT CAST(? AS DATE) AS today", [as_of.astimezone(UTC).date()])
+        db.execute("CREATE TABLE static_type AS SELECT unnest(?) AS type", [[str(kind) for kind in STATIC_CREDENTIALS]])
+        db.execute(
+            "CREATE TABLE tier_order AS SELECT unnest(?) AS tier, unnest(range(len(?))) AS place",
+            [[str(tier) for tier in Tier]] * 2,
+        )
+        db.execute(Path(__file__).with_name("facts.sql").read_text(encoding="utf-8"))
+        for fact, columns in FACTS.items():
+            typed = ", ".join(f'CAST("{column}" AS {kind}) AS "{column}"' for column, kind in columns.items())
+            key, path = next(iter(columns)), folder / f"{fact}.parquet"
+            db.execute(
+                f'COPY (SELECT {typed} FROM "fact_{fact}" ORDER BY "{key}") TO {_text(str(path))}'  # noqa: S608 - our names
+                " (FORMAT parquet, COMPRESSION zstd)"
+            )
+            path.chmod(0o600)
+            _sync(path)
+            hashes[fact] = _digest(db, fact, f"read_parquet({_text(str(path))})")
+    for leftover in (*folder.glob("work.duckdb*"), *folder.glob("*.csv")):
+        leftover.unlink()
+    shutil.rmtree(spill, ignore_errors=True)
+    return hashes
+
+
+def _load(db: DuckDBPyConnection, path: Path, name: str, table: sa.Table) -> None:
+    columns = ", ".join(f"{_text(column.name)}: '{_duckdb_type(column.type)}'" for column in table.columns)
+    db.execute(
+        f"CREATE TABLE {name} AS SELECT * FROM read_csv({_text(str(path))}, columns = {{{columns}}}, "  # noqa: S608 - as above
+        "auto_detect = false, header = false, delim = ',', quote = '\"', escape = '\"', new_line = '\\n', "
+        f"nullstr = '', allow_quoted_nulls = false, parallel = false, max_line_size = {_LONGEST_ROW_BYTES})"
+    )
+    path.unlink()
+
+
+def _duckdb_type(kind: sa.types.TypeEngine[object]) -> str:
+    for ours, theirs in (
+        (tables.Instant, "TIMESTAMP"),
+        (sa.Boolean, "BOOLEAN"),
+        (sa.Date, "DATE"),
+        (sa.Float, "DOUBLE"),
+        (sa.Integer, "BIGINT"),
+        (sa.Text, "VARCHAR"),
+    ):
+        if isinstance(kind, ours):
+            return theirs
+    raise AssertionError(f"a column of {kind!r} has no type in the facts")
+
+
+def _digest(db: DuckDBPyConnection, table: str, source: str) -> tuple[int, str]:
+    """(rows, SHA-256) of a fact table, whatever the order of its rows.
+
+    A row is the concatenation of its columns in the order of FACTS: `-` for NULL, else `<characters>:<text>`; instants
+    as 2026-11-22T08:00:00.000000, floats with six digits. The table's hash is over the sorted hex hashes of its rows.
+    """
+    parts = []
+    for column, kind in FACTS[table].items():
+        text = f'CAST("{column}" AS VARCHAR)'
+        if kind == "TIMESTAMP":
+            text = f"strftime(\"{column}\", '%Y-%m-%dT%H:%M:%S.%f')"
+        elif kind == "DOUBLE":
+            text = f"printf('%.6f', \"{column}\")"
+        parts.append(f"coalesce(length({text}) || ':' || {text}, '-')")
+    rows = db.execute(f"SELECT sha256({' || '.join(parts)}) FROM {source} ORDER BY 1")  # noqa: S608 - as above
+    digest, count = hashlib.sha256(), 0
+    while chunk := rows.fetchmany(10_000):
+        count += len(chunk)
+        digest.update("".join(row[0] for row in chunk).encode())
+    return count, digest.hexdigest()
+
+
+def _snapshot_id(hashes: Mapping[str, tuple[int, str]]) -> str:
+    content = {"facts_version": FACTS_VERSION, "tables": hashes}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _write_manifest(folder: Path, snapshot: Snapshot) -> None:
+    manifest = folder / "manifest.json"
+    manifest.write_text(
+        json.dumps(
+            {
+                "id": snapshot.id,
+                "as_of": snapshot.as_of.isoformat(),
+                "scan_seq": snapshot.scan_seq,
+                "facts_version": snapshot.facts_version,
+                "tables": snapshot.tables,
+            },
+            indent=1,
+        )
+    )
+    _sync(manifest)
+    _sync(folder)
+
+
+def _register(db: Database, snapshot: Snapshot) -> None:
+    """Makes it the newest. Facts that come back after others were true keep their id and become the newest again."""
+    table = tables.snapshot
+    with db.bookkeep() as conn:
+        newest = conn.execute(sa.select(table.c.id, table.c.seq).order_by(table.c.seq.desc()).limit(1)).first()
+        if newest is not None and newest.id == snapshot.id:
+            return
+        conn.execute(table.delete().where(table.c.id == snapshot.id))
+        conn.execute(
+            table.insert().values(
+                id=snapshot.id,
+                seq=newest.seq + 1 if newest else 1,
+                scan_seq=snapshot.scan_seq,
+                facts_version=snapshot.facts_version,
+                created_at=snapshot.as_of,
+                rows=json.dumps(snapshot.tables, sort_keys=True),
+            )
+        )
+
+
+# ---------------------------------------------------------------- files
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock, which the kernel frees when its holder dies; clears what dead writers left."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for leftover in folder.glob(".building-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        yield
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
