@@ -105,6 +105,15 @@ class SigningKeys:
         return keys
 
     @staticmethod
+    def ensure(folder: Path) -> SigningKeys:
+        """Loads the pair of `folder`; makes it first where there is none. Half a pair is an error of `load`."""
+        if (folder / f"{_ED25519}.pem").exists() or (folder / f"{_ECDSA}.pem").exists():
+            keys = SigningKeys.load(folder)
+            keys.public.save(folder)
+            return keys
+        return SigningKeys.create(folder)
+
+    @staticmethod
     def load(folder: Path) -> SigningKeys:
         """Reads the pair of `create`. Raises ConfigError: missing, not a key, or readable by others."""
         first, second = _private(folder / f"{_ED25519}.pem"), _private(folder / f"{_ECDSA}.pem")
