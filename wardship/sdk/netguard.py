@@ -79,7 +79,7 @@ def refusal(address: Address, *, allow_private: bool = False) -> str | None:
 
 
 def check_host(host: str, *, allow_private: bool = False) -> None:
-    """Raises AddressRefused for addresses that must not be reached and for odd spellings (2130706433, 0x7f.1, 0177.1)."""
+    """Raises AddressRefused for addresses that must not be reached and for odd spellings (0x7f.1, 0177.1)."""
     text = host.strip("[]").rstrip(".").lower()
     try:
         address = ipaddress.ip_address(text)
