@@ -20,6 +20,7 @@ from wardship.store.db import Database
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+pytest_plugins = ["pytester", "tests.contract.fixtures"]
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 
 

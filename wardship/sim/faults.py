@@ -120,7 +120,12 @@ class Faults:
                 raise TypeError("a SLOW fault needs a clock that can be moved (SimClock)")
             wait(fault.seconds)
         elif fault.wrong is Wrong.GARBAGE:
-            return httpx.Response(200, headers={"content-type": "application/json"}, content=b'{"value": [}')
+            return httpx.Response(
+                200,
+                headers={"content-type": "application/json"},
+                content=b'{"value": [}',
+                extensions={"fault": fault.wrong.value},  # tells the contract check that this is meant
+            )
         elif fault.wrong is Wrong.CUT:
             return httpx.Response(
                 response.status_code, headers={"content-type": "application/json"}, stream=_Cut(response.content)
