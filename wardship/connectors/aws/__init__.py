@@ -1,0 +1,39 @@
+"""Amazon Web Services: who and what may act in an account, read through botocore, and access keys changed.
+
+`manifest` says what is needed and what AWS cannot tell; `read` asks, `iam`, `report` and `services` make records of
+the answers; `policy` judges what a statement can do; `files` reads exports; `keys` is the acting protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wardship.connectors.aws.manifest import MANIFEST
+
+if TYPE_CHECKING:
+    from wardship.sdk.connector import Actor, Connection, Connector, FileImport
+
+__all__ = ["MANIFEST", "act", "connect", "import_files"]
+
+
+def connect(connection: Connection) -> Connector:
+    """Reads the accounts of a connection. Raises ConfigError for settings that cannot be used."""
+    from wardship.connectors.aws.read import AwsConnector
+
+    return AwsConnector(connection)
+
+
+def act(connection: Connection) -> Actor:
+    """Changes the access keys of IAM users."""
+    from wardship.connectors.aws.keys import AccessKeyActor
+
+    return AccessKeyActor(connection)
+
+
+def import_files(paths: Sequence[Path], connection: Connection) -> FileImport:
+    """Reads exports: account authorization details (JSON) and credential reports (CSV). Raises DataError."""
+    from wardship.connectors.aws.files import AwsFiles
+
+    return AwsFiles(paths, connection)
