@@ -1,0 +1,214 @@
+"""Questions to the facts: one SQL SELECT in DuckDB's dialect, checked before it runs and carried to other engines.
+
+What may be written is an allow-list of SQL, chosen so that an answer is the same on every engine and a query can
+reach nothing but the fact tables: no function, statement, table or parameter outside the lists below. A query
+without a check never reaches an engine.
+
+Two things are said more exactly than they are written, so that engines agree: `date_diff('day', a, b)` counts
+midnights (UTC) between a and b, and `:as_of` is a TIMESTAMP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.qualify import qualify
+
+from wardship.model.errors import ConfigError
+from wardship.model.facts import FACTS
+from wardship.model.policy import PARAMETERS
+
+DIALECTS = ("duckdb", "postgres", "spark", "clickhouse", "trino", "snowflake", "bigquery")
+
+MAX_CHARS = 20_000
+
+_SHAPE: tuple[type[exp.Expression], ...] = (
+    exp.Select, exp.From, exp.Join, exp.Where, exp.Group, exp.Having, exp.Distinct, exp.Subquery, exp.With, exp.CTE,
+    exp.Table, exp.TableAlias, exp.Alias, exp.Column, exp.Identifier, exp.Star, exp.Literal, exp.Null, exp.Boolean,
+    exp.Placeholder, exp.Paren, exp.Tuple, exp.DataType, exp.Var,
+)  # fmt: skip
+_OPERATORS: tuple[type[exp.Expression], ...] = (
+    exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Is, exp.In, exp.Exists,
+    exp.Between, exp.Like, exp.ILike, exp.Add, exp.Sub, exp.Mul, exp.Neg, exp.DPipe, exp.Case, exp.If, exp.Cast,
+)  # fmt: skip
+_FUNCTIONS: Mapping[type[exp.Expression], str] = {
+    exp.Coalesce: "coalesce",
+    exp.Nullif: "nullif",
+    exp.Lower: "lower",
+    exp.Upper: "upper",
+    exp.Trim: "trim",
+    exp.Length: "length",
+    exp.Count: "count",
+    exp.Min: "min",
+    exp.Max: "max",
+    exp.Sum: "sum",
+    exp.DateDiff: "date_diff",
+    exp.JSONExtractScalar: "json_extract_string",
+}
+_JSON_PATH = (exp.JSONPath, exp.JSONPathRoot, exp.JSONPathKey)
+_ALLOWED = frozenset((*_SHAPE, *_OPERATORS, *_FUNCTIONS, *_JSON_PATH))
+_TYPES = frozenset({"TEXT", "VARCHAR", "INT", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP"})
+_JOINS = frozenset({"", "INNER", "LEFT", "LEFT OUTER", "CROSS"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactQuery:
+    """A checked query. `columns` are the names of its result in order, `tables` and `parameters` what it names."""
+
+    text: str
+    columns: tuple[str, ...]
+    tables: frozenset[str]
+    parameters: frozenset[str]
+    _tree: exp.Expression = field(repr=False)
+
+    @cached_property
+    def _sql(self) -> dict[str, str]:
+        return {}
+
+    def sql(self, dialect: str = "duckdb") -> str:
+        """The query in `dialect` (one of DIALECTS), its parameters named in that dialect's own way."""
+        if dialect not in self._sql:
+            self._sql[dialect] = _dialect_tree(self._tree, dialect).sql(dialect=dialect, comments=False)
+        return self._sql[dialect]
+
+    def arguments(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The values, out of all `parameters`, that this query names."""
+        return {name: parameters[name] for name in sorted(self.parameters)}
+
+
+def compile_query(text: str, *, parameters: Collection[str] = PARAMETERS) -> FactQuery:
+    """Checks `text` and resolves every column. Raises ConfigError saying what is not allowed, where in the query."""
+    if len(text) > MAX_CHARS:
+        raise ConfigError(f"the query has more than {MAX_CHARS} characters", advice="split the rule")
+    try:
+        statements = [tree for tree in sqlglot.parse(text, read="duckdb") if tree is not None]
+        if len(statements) != 1 or not isinstance(statements[0], exp.Select):
+            raise ConfigError("a query is one SELECT and nothing else", advice="write a single SELECT statement")
+        tree = statements[0]
+        _check(tree, parameters)
+        schema = {table: dict(columns) for table, columns in FACTS.items()}
+        tree = qualify(tree, schema=schema, dialect="duckdb", quote_identifiers=True)
+        if whole := next((column for column in tree.find_all(exp.Column) if not column.table), None):
+            raise _refused(whole, f"{whole.name!r} is no column", "name a column of a fact table")
+        columns = _result_columns(tree)
+        named = frozenset(placeholder.name for placeholder in tree.find_all(exp.Placeholder))
+        tables = frozenset(table.name for table in tree.find_all(exp.Table)) & set(FACTS)
+        tree = tree.transform(_say_exactly)
+    except SqlglotError as error:
+        raise ConfigError(f"the query is not understood: {_plain(error)}", advice=_columns_advice(text)) from None
+    except RecursionError:
+        raise ConfigError("the query is nested too deeply", advice="simplify it") from None
+    return FactQuery(text=text, columns=columns, tables=tables, parameters=named, _tree=tree)
+
+
+def _check(tree: exp.Expression, parameters: Collection[str]) -> None:
+    ctes = {cte.alias for cte in tree.find_all(exp.CTE)}
+    for node in tree.walk():
+        if type(node) not in _ALLOWED:
+            raise _refused(
+                node, f"{_word(node)} is not allowed", "allowed functions: " + ", ".join(_FUNCTIONS.values())
+            )
+        match node:
+            case exp.Table():
+                if node.args.get("db") or node.args.get("catalog"):
+                    raise _refused(node, f"table {node.sql()} names a schema", "name the fact table alone")
+                if node.name not in FACTS and node.name not in ctes:
+                    raise _refused(node, f"no fact table is called {node.name[:80]!r}", "tables: " + ", ".join(FACTS))
+                if set(node.args) - {"this", "alias", "db", "catalog"} and any(
+                    value for key, value in node.args.items() if key not in ("this", "alias")
+                ):
+                    raise _refused(node, "a table stands plain", "remove what follows its name")
+            case exp.CTE() if node.alias in FACTS:
+                raise _refused(node, f"{node.alias!r} hides a fact table", "give it another name")
+            case exp.With() if node.args.get("recursive"):
+                raise _refused(node, "WITH RECURSIVE is not allowed", "ask for an analysis pass instead")
+            case exp.Join():
+                kind = f"{node.side} {node.kind}".strip().upper()
+                if kind not in _JOINS or node.method or node.args.get("using"):
+                    raise _refused(
+                        node, f"{kind or node.method or 'this'} join is not allowed", "use JOIN or LEFT JOIN ... ON"
+                    )
+            case exp.Placeholder():
+                if node.name not in parameters:
+                    raise _refused(
+                        node, f"no parameter is called :{node.name or '?'}", "known: " + ", ".join(sorted(parameters))
+                    )
+            case exp.Is() if not isinstance(node.expression, exp.Null):
+                raise _refused(node, "IS takes NULL only here", "write coalesce(x, TRUE) or x = FALSE")
+            case exp.DateDiff() if not isinstance(node.args.get("unit"), exp.Var) or node.text("unit").upper() != "DAY":
+                raise _refused(node, "date_diff counts days only", "write date_diff('day', start, end)")
+            case exp.JSONExtractScalar() if not isinstance(node.expression, exp.JSONPath):
+                raise _refused(node, "a JSON path is written out", "write attributes ->> '$.name'")
+            case exp.Cast() if node.to.this.value not in _TYPES:
+                raise _refused(node, f"no cast to {node.to.sql('duckdb')}", "types: " + ", ".join(sorted(_TYPES)))
+            case exp.Distinct() if node.args.get("on"):
+                raise _refused(node, "DISTINCT ON keeps a row by chance", "use GROUP BY and min or max")
+            case exp.Select() if any(
+                node.args.get(part) for part in ("limit", "offset", "order", "windows", "qualify")
+            ):
+                raise _refused(node, "a query has no order and no limit", "remove ORDER BY, LIMIT and QUALIFY")
+            case _:
+                pass
+
+
+def _result_columns(tree: exp.Expression) -> tuple[str, ...]:
+    names = tuple(select.alias_or_name for select in tree.selects)  # type: ignore[attr-defined] # a Select by now
+    for name in names:
+        if name.startswith("_col_") or not name.isidentifier():
+            raise ConfigError(f"a result column has no name ({name[:80]})", advice="name it: ... AS age_days")
+        if names.count(name) > 1:
+            raise ConfigError(f"the result has two columns {name!r}", advice="name one of them differently with AS")
+    return names
+
+
+def _say_exactly(node: exp.Expression) -> exp.Expression:
+    if isinstance(node, exp.DateDiff):
+        node.set("this", exp.cast(node.this, exp.DataType.Type.DATE))
+        node.set("expression", exp.cast(node.expression, exp.DataType.Type.DATE))
+    elif isinstance(node, exp.Placeholder) and not isinstance(node.parent, exp.Cast):
+        kind = exp.DataType.Type.TIMESTAMP if node.name == "as_of" else exp.DataType.Type.INT
+        return exp.cast(node.copy(), kind)
+    return node
+
+
+def _dialect_tree(tree: exp.Expression, dialect: str) -> exp.Expression:
+    tree = tree.copy()
+    for found in list(tree.find_all(exp.JSONExtractScalar)):
+        if dialect == "postgres":  # its JSON functions take JSON, not text
+            found.set("this", exp.cast(found.this, exp.DataType.Type.JSON))
+    for literal in tree.find_all(exp.Literal):
+        if dialect == "postgres" and literal.is_string:  # psycopg reads % as the start of a parameter
+            literal.set("this", literal.name.replace("%", "%%"))
+    for placeholder in tree.find_all(exp.Placeholder):
+        if dialect == "clickhouse":  # a parameter carries its type there
+            placeholder.set("kind", "DateTime64(6)" if placeholder.name == "as_of" else "Int32")
+    return tree
+
+
+def _refused(node: exp.Expression, message: str, advice: str) -> ConfigError:
+    line = next((part.meta["line"] for part in node.walk() if "line" in part.meta), None)
+    return ConfigError(f"{message}" + (f" (query line {line})" if line else ""), advice=advice)
+
+
+def _word(node: exp.Expression) -> str:
+    if isinstance(node, exp.Anonymous):
+        return f"function {node.name.lower()[:80]}"
+    if isinstance(node, exp.Func):
+        return f"function {node.sql_name().lower()}"
+    return type(node).__name__
+
+
+def _plain(error: SqlglotError) -> str:
+    text = str(error).splitlines()[0]
+    return "".join(char for char in text if char.isprintable()).replace("[4m", "").replace("[0m", "")[:300]
+
+
+def _columns_advice(text: str) -> str:
+    named = [table for table in FACTS if table in text]
+    return "; ".join(f"{table} has: {', '.join(FACTS[table])}" for table in named[:2]) or "check the syntax"

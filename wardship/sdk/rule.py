@@ -1,0 +1,297 @@
+"""The format of a finding rule, one for ours and the users': a YAML file named as the bad state that it finds.
+
+A rule is a question to the facts (`query`) plus everything a person needs to act on the answer, plus examples that
+must fire and must not. `load_rules` reads a folder; nothing is taken on trust: each error names file, line and field.
+
+The result of `query` has `subject_uid` (what is bad: one finding each), may have `identity_uid` (whose it is),
+`severity` and `confidence` (where they depend on the row; else the rule's own), and every other column is a fact that
+is kept with the finding and can be named in `sentence` and `command` as %(column)s.
+
+`docs/schema/rule.schema.json` is made from this file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+import tomllib
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
+
+from wardship.model.errors import ConfigError
+from wardship.model.facts import FACTS
+from wardship.model.finding import Confidence, Severity
+from wardship.sdk.fact_query import FactQuery, compile_query
+from wardship.sdk.yaml_file import YamlFile, read_yaml_file
+
+BUILT_IN = Path(__file__).resolve().parents[1] / "rules"
+RESERVED_COLUMNS = frozenset({"subject_uid", "identity_uid", "severity", "confidence"})
+EXAMPLE_AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
+"""The instant at which every example of every rule is judged."""
+EXAMPLE_DEFAULTS: Mapping[str, Any] = {
+    "presence": "present",
+    "standing": "own",
+    "identity_standing": "own",
+    "use_state": "unknown",
+    "owner_state": "none",
+    "effect": "allow",
+    "attributes": "{}",
+}
+"""What a column of an example row holds when the example does not say; other columns are NULL. `uid` is made up."""
+
+_PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Way(StrEnum):
+    """How a step is done."""
+
+    CLI = "cli"
+    PORTAL = "portal"
+    TERRAFORM = "terraform"
+    DECIDE = "decide"  # a person thinks, asks or agrees
+
+
+class Step(_Strict):
+    """One step of a person. `connector` None: the same on every system. `reversible` False: no way back."""
+
+    text: _Text
+    way: Annotated[Way, Field(strict=False)] = Way.DECIDE
+    connector: str | None = None
+    command: str | None = None  # a CLI line, a Terraform block or a portal URL; %(column)s is filled in and quoted
+    reversible: bool
+
+
+class Example(_Strict):
+    """Rows of fact tables, and what the rule must say of them."""
+
+    why: _Text
+    facts: dict[str, list[dict[str, Any]]]
+    expect: list[dict[str, Any]] | None = None  # parts of the finding rows, in any order; default for `fires`: one
+
+
+class Rule(_Strict):
+    """One rule. Every text is an English message id."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{2,63}$")]
+    version: Annotated[int, Field(ge=1)]
+    title: _Text
+    subject: Literal["identity", "credential", "grant", "system"]
+    severity: Annotated[Severity, Field(strict=False)]
+    confidence: Annotated[Confidence, Field(strict=False)] = Confidence.CONFIRMED
+    owasp_nhi: Annotated[list[str], Field(min_length=1)]
+    controls: list[str]
+    sentence: _Text  # the finding in one sentence, with %(column)s
+    rationale: _Text
+    remediation: Annotated[list[Step], Field(min_length=1)]
+    verification: Annotated[list[Step], Field(min_length=1)]
+    rollback: Annotated[list[Step], Field(min_length=1)]
+    would_change: Annotated[list[_Text], Field(min_length=1)]  # what would change the verdict
+    limits: Annotated[list[_Text], Field(min_length=1)]  # what the rule cannot see
+    query: str
+    fires: Annotated[list[Example], Field(min_length=1)]
+    passes: Annotated[list[Example], Field(min_length=1)]
+
+    _query: FactQuery = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _compile(self) -> Rule:
+        self._query = compile_query(self.query)
+        return self
+
+    @property
+    def compiled(self) -> FactQuery:
+        """The checked query."""
+        return self._query
+
+    @property
+    def digest(self) -> str:
+        """Version and content together, "2-1f0c9a3b": a rule that was edited in place is another rule."""
+        judged = [self.query, self.severity, self.confidence, self.subject, self.sentence]
+        return f"{self.version}-{hashlib.sha256(json.dumps(judged).encode()).hexdigest()[:8]}"
+
+    def messages(self) -> Iterator[str]:
+        """Every text that is shown, for the message catalogue."""
+        yield from (self.title, self.sentence, self.rationale, *self.would_change, *self.limits)
+        yield from (step.text for step in (*self.remediation, *self.verification, *self.rollback))
+
+    def steps(self, steps: Sequence[Step], connector: str | None) -> list[Step]:
+        """Those of `steps` that apply to `connector`; all of them when it is None."""
+        return [step for step in steps if connector is None or step.connector in (None, connector)]
+
+
+class Framework(_Strict):
+    """A catalogue of controls. `controls` maps the standard's own number to a short title in our words."""
+
+    id: str
+    title: _Text
+    source: _Text
+    controls: dict[str, _Text]
+
+
+def load_rules(folder: Path = BUILT_IN, *, only: Sequence[str] = ()) -> list[Rule]:
+    """The rules of a folder, by id. `only` keeps those ids. Raises ConfigError for the first bad file or unknown id."""
+    if not folder.is_dir():
+        raise ConfigError(f"no folder {folder}", advice="give the folder that holds the rule files")
+    rules = [load_rule(path) for path in sorted(folder.glob("*.yaml"))]
+    if missing := set(only) - {rule.id for rule in rules}:
+        raise ConfigError(f"no rule is called {min(missing)!r}", advice="`wardship rules` lists them")
+    return [rule for rule in rules if not only or rule.id in only]
+
+
+def load_rule(path: Path) -> Rule:
+    """One rule. Raises ConfigError that names file, line, field and what to do."""
+    told = read_yaml_file(path)
+    if not isinstance(told.data, dict):
+        raise told.error((), "a rule is a mapping of fields", "see docs/schema/rule.schema.json")
+    try:
+        rule = Rule.model_validate(told.data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = [part for part in first["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
+        raise told.error(place, first["msg"], "see docs/schema/rule.schema.json") from None
+    except ConfigError as error:
+        raise told.error(("query",), error.message, error.advice) from None
+    _check(rule, told, path)
+    return rule
+
+
+def _check(rule: Rule, told: YamlFile, path: Path) -> None:
+    if rule.id != path.stem:
+        raise told.error(("id",), f"{rule.id!r} is not the file's name", f"name the file {rule.id}.yaml")
+    known = frameworks()
+    for name in ("owasp_nhi", "controls"):
+        for index, control in enumerate(getattr(rule, name)):
+            framework, _, number = control.partition(":")
+            if name == "owasp_nhi":
+                framework, number = "owasp-nhi", control
+            if framework not in known:
+                raise told.error((name, index), f"no framework {framework!r}", "known: " + ", ".join(sorted(known)))
+            if number not in known[framework].controls:
+                raise told.error(
+                    (name, index),
+                    f"{framework} has no control {number!r} here",
+                    "known: " + ", ".join(known[framework].controls),
+                )
+    columns = rule.compiled.columns
+    if "subject_uid" not in columns:
+        raise told.error(("query",), "the result has no subject_uid", "select the uid AS subject_uid")
+    texts = [("sentence", rule.sentence)]
+    texts += [
+        (name, step.command)
+        for name in ("remediation", "verification", "rollback")
+        for step in getattr(rule, name)
+        if step.command
+    ]
+    for name, text in texts:
+        for column in _PLACEHOLDER.findall(text):
+            if column not in columns:
+                raise told.error((name,), f"the result has no column {column!r}", "columns: " + ", ".join(columns))
+    for kind in ("fires", "passes"):
+        for index, example in enumerate(getattr(rule, kind)):
+            for table, rows in example.facts.items():
+                if table not in FACTS:
+                    raise told.error((kind, index, "facts", table), "no such fact table", "tables: " + ", ".join(FACTS))
+                for number, row in enumerate(rows):
+                    if unknown := sorted(set(row) - set(FACTS[table])):
+                        raise told.error(
+                            (kind, index, "facts", table, number),
+                            f"{table} has no column {unknown[0]!r}",
+                            "columns: " + ", ".join(FACTS[table]),
+                        )
+            if kind == "passes" and example.expect:
+                raise told.error((kind, index, "expect"), "an example that passes expects nothing", "move it to fires")
+
+
+@cache
+def frameworks(folder: Path = BUILT_IN / "frameworks") -> Mapping[str, Framework]:
+    """The frameworks that rules may cite, by id. Raises ConfigError for a bad file."""
+    found = {}
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            found[path.stem] = Framework.model_validate({"id": path.stem, **tomllib.loads(path.read_text("utf-8"))})
+        except (tomllib.TOMLDecodeError, ValidationError) as error:
+            raise ConfigError(f"{path.name}: {str(error).splitlines()[0]}", advice="see rules/frameworks") from None
+    return found
+
+
+def rule_messages(folder: Path = BUILT_IN) -> Iterator[tuple[str, str]]:
+    """(place, message) of every text of the rules and frameworks that is shown, for the message catalogue."""
+    for rule in load_rules(folder):
+        yield from ((f"rules/{rule.id}.yaml", message) for message in rule.messages())
+    for framework in frameworks().values():
+        for title in (framework.title, *framework.controls.values()):
+            yield f"rules/frameworks/{framework.id}.toml", title
+
+
+def example_rows(example: Example) -> dict[str, list[dict[str, Any]]]:
+    """The rows of an example, complete: every column of every fact table, defaults filled in."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for table, columns in FACTS.items():
+        rows[table] = []
+        for number, given in enumerate(example.facts.get(table, ())):
+            defaults = {"uid": f"{table}_{number}", **EXAMPLE_DEFAULTS}
+            rows[table].append({column: _plain(given.get(column, defaults.get(column))) for column in columns})
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    """A YAML value as the fact tables hold it: naive UTC instants, JSON text."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+    if isinstance(value, dict | list):
+        return json.dumps(value, sort_keys=True)
+    return value
+
+
+def fill(text: str, facts: Mapping[str, Any], *, unknown: str) -> str:
+    """`text` with each %(column)s replaced by that fact; None reads as `unknown`."""
+    return _PLACEHOLDER.sub(lambda match: _shown(facts.get(match[1]), unknown), text)
+
+
+def fill_command(step: Step, facts: Mapping[str, Any]) -> str | None:
+    """The step's command for one finding. Facts come from outside: each is quoted for where it goes, and a value that
+    is unknown or holds control characters is left as <column> for a person to fill in."""
+    if step.command is None:
+        return None
+
+    def one(match: re.Match[str]) -> str:
+        value = facts.get(match[1])
+        text = _shown(value, "")
+        if value is None or not text.isprintable():
+            return f"<{match[1]}>"
+        if step.way is Way.TERRAFORM:
+            return json.dumps(text, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")
+        return urllib.parse.quote(text, safe="") if step.way is Way.PORTAL else shlex.quote(text)
+
+    return _PLACEHOLDER.sub(one, step.command)
+
+
+def _shown(value: Any, unknown: str) -> str:
+    if value is None:
+        return unknown
+    if isinstance(value, datetime):
+        return value.date().isoformat()
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def rule_schema() -> dict[str, Any]:
+    """JSON Schema of a rule file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Wardship finding rule",
+        **{key: value for key, value in Rule.model_json_schema().items() if key != "title"},
+    }
