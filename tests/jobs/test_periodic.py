@@ -1,0 +1,30 @@
+"""The periodic jobs of every workspace have handlers that work."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from tests.jobs.conftest import Clock
+from wardship.jobs import schedule
+from wardship.jobs.periodic import PERIODIC, handlers
+from wardship.jobs.worker import Worker
+from wardship.services import audit
+from wardship.store.workspace import Workspace
+
+
+def test_every_periodic_job_has_a_handler_and_a_name_of_its_own(tmp_path: Path, clock: Clock) -> None:
+    with Workspace.create(tmp_path / "w", clock=clock) as ws:
+        assert {one.kind for one in PERIODIC} <= set(handlers(ws))
+    assert len({one.name for one in PERIODIC}) == len(PERIODIC)
+
+
+def test_a_day_of_work_leaves_signed_checkpoints(tmp_path: Path, clock: Clock) -> None:
+    with Workspace.create(tmp_path / "w", clock=clock) as ws:
+        schedule.put(ws.db, PERIODIC)
+        worker = Worker(ws.db, handlers(ws))
+        clock.now += timedelta(hours=2)
+        assert worker.run_due() == 2
+        report = audit.verify(ws)
+        assert report.ok
+        assert report.signed_size == report.size > 0

@@ -1,0 +1,31 @@
+"""The list of periodic jobs, and the handlers that every workspace has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from wardship.jobs import queue
+from wardship.jobs.schedule import Periodic
+from wardship.jobs.worker import Handler, JobContext
+from wardship.services import audit
+from wardship.store.workspace import Workspace
+
+PERIODIC = (
+    Periodic(name="audit.checkpoint", kind="audit.checkpoint", every_s=600, jitter_s=60),
+    Periodic(name="jobs.prune", kind="jobs.prune", every_s=86_400, jitter_s=3_600, args={"older_than_days": 30}),
+)
+
+
+def handlers(ws: Workspace) -> dict[str, Handler]:
+    """kind -> handler of the jobs of this file, for `ws`. Others are added where things are wired together."""
+
+    def sign(_args: Mapping[str, Any], context: JobContext) -> None:
+        context.check()
+        audit.checkpoint(ws)
+
+    def prune(args: Mapping[str, Any], context: JobContext) -> None:
+        queue.prune(context.db, timedelta(days=int(args["older_than_days"])))
+
+    return {"audit.checkpoint": sign, "jobs.prune": prune}
