@@ -2,8 +2,8 @@
 
 "Acme Ibérica" is an insurer with 900 staff and a public-sector contract, in four AWS accounts and one Entra tenant.
 `plan` draws the everyday population from one seeded generator and plants the stories on top; `habits` decide how well
-it is kept: `LIVED_IN` has the usual debts, `CLEAN` (the clean twin) has none and no stories. All ages are in days before
-the clock's today.
+it is kept: `LIVED_IN` has the usual debts, `CLEAN` (the clean twin) has none and no stories. All ages are in days
+before the clock's today.
 """
 
 from __future__ import annotations
