@@ -32,7 +32,7 @@ class Violation(AssertionError):
 
 
 class Contract:
-    """Some descriptions, what was called, what was wrong. `undescribed`: hosts that pass unchecked (token endpoints)."""
+    """Some descriptions, what was called, what was wrong. `undescribed`: hosts let through unchecked."""
 
     def __init__(self, descriptions: Sequence[Description], *, undescribed: Sequence[str] = ()) -> None:
         self.descriptions, self.undescribed = descriptions, frozenset(undescribed)

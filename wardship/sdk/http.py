@@ -45,6 +45,7 @@ from wardship.model.errors import (
 from wardship.model.secret import Secret
 from wardship.sdk import netguard
 from wardship.sdk.bounds import DEFAULT_LIMITS, BoundedTransport, Limits, strict_json
+from wardship.sdk.clock import SimClock
 from wardship.sdk.connector import CallStats, Connection
 from wardship.sdk.log import logger
 from wardship.sdk.oauth import Auth
@@ -158,9 +159,15 @@ class Http:
 
     @classmethod
     def of(cls, connection: Connection, base_url: str, *, stats: CallStats, **more: Any) -> Http:
-        """The client of a configured connection: its clock, and its wire where a simulator stands in."""
+        """The client of a configured connection: its clock, and its wire where a simulator stands in.
+
+        A simulated system whose clock can be moved (`sdk.clock.SimClock`) is waited for on that clock.
+        """
         if connection.wire is not None:
             more.setdefault("transport", connection.wire.httpx_transport())
+            if isinstance(connection.clock, SimClock):
+                more.setdefault("sleep", connection.clock.sleep)
+                more.setdefault("monotonic", connection.clock.monotonic)
         return cls(base_url, clock=connection.clock, stats=stats, **more)
 
     def close(self) -> None:

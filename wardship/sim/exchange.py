@@ -40,6 +40,7 @@ class Call:
     body: Any  # JSON value, form as a dict, or None
     client: str  # whom the token belongs to; "" on public routes
     now: datetime
+    page_cap: int | None = None  # the system gives at most so many rows a page, whatever is asked for
 
     @property
     def base(self) -> str:

@@ -67,9 +67,9 @@ class Faults:
         self.happened: list[Fault] = []
         self._now: Fault | None = None
 
-    def add(self, wrong: Wrong, on: str = "", **more: Any) -> Fault:
+    def add(self, wrong: Wrong | str, on: str = "", **more: Any) -> Fault:
         """Schedules a fault: `sim.faults.add(Wrong.THROTTLE, "GET /v1.0/users", nth=2, retry_after="3")`."""
-        fault = Fault(wrong=wrong, on=on, **more)
+        fault = Fault(wrong=Wrong(wrong), on=on, **more)
         self.scheduled.append(fault)
         return fault
 

@@ -31,6 +31,7 @@ from urllib.parse import parse_qsl, unquote
 import httpx
 
 from wardship.model.errors import ConfigError
+from wardship.sdk.clock import SimClock
 from wardship.sim.exchange import Answer, Call, Refuse
 from wardship.sim.faults import Fault, Faults, Wrong
 from wardship.sim.pages import CursorPages, LinkPages, ODataPages, Pages, WholeList
@@ -53,23 +54,6 @@ __all__ = [
     "Words",
     "Wrong",
 ]
-
-
-class SimClock:
-    """A clock that only moves when told; `sleep` moves it, so that waiting costs no time in tests."""
-
-    def __init__(self, now: datetime) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-    def monotonic(self) -> float:
-        """Seconds, for deadlines that follow this clock."""
-        return self.now.timestamp()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +116,8 @@ class Simulator:
         self.tokens: dict[str, Grantee] = {}
         self.calls: list[Logged] = []
         self.faults = Faults()
+        self.page_cap: int | None = None  # smaller pages than asked for, as every system may give
+        self.holder_works: Callable[[str], bool] = lambda _client: True  # whether this client's tokens are good now
         self._routes: list[_Route] = []
         self._lock = threading.RLock()
 
@@ -274,6 +260,7 @@ class Simulator:
                     body=_body(request),
                     client=client,
                     now=self.clock(),
+                    page_cap=self.page_cap,
                 )
             )
         except Refuse as refused:
@@ -285,7 +272,7 @@ class Simulator:
         holder = self.tokens.get(given.removeprefix(self.words.token_prefix))
         if holder is None or (holder.expires_at is not None and holder.expires_at <= self.clock()):
             return None
-        return holder
+        return holder if self.holder_works(holder.client) else None
 
     def _response(self, answer: Answer) -> httpx.Response:
         headers = {"date": self.clock().strftime("%a, %d %b %Y %H:%M:%S GMT"), **answer.headers}

@@ -56,7 +56,7 @@ def _size(call: Call, param: str, usual: int, most: int) -> int:
     text = call.query.get(param, str(usual))
     if not text.isdecimal() or not 0 < int(text) <= most:
         raise Refuse(400, "BadRequest", f"{param} must be 1 to {most}")
-    return int(text)
+    return min(int(text), call.page_cap or most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class LinkPages:
 
     def answer(self, call: Call, rows: Sequence[Row], *, short: bool) -> Any:
         size = _size(call, self.size_param, self.size, self.most)
-        number = _size(call, self.page_param, 1, 1_000_000)
+        number = int(call.query.get(self.page_param, "1"))
         page, following = _cut(rows, (number - 1) * size, size, short=short)
         headers = {}
         if following is not None:
