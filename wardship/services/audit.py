@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from wardship.sdk.i18n import _
 from wardship.store import audit_export, audit_verify, tables
 from wardship.store.audit_verify import AuditReport, Problem
 from wardship.store.checkpoint import Checkpoint
@@ -45,7 +46,15 @@ def entries(ws: Workspace, limit: int = 100, after: int | None = None) -> list[A
 
 def verify(ws: Workspace) -> AuditReport:
     """Recomputes the whole log, and holds it against its checkpoints and their copy (`store.audit_verify`)."""
-    return audit_verify.verify(ws.db, [PublicKeys.load(ws.keys)], ws.checkpoint_copy)
+    report = audit_verify.verify(ws.db, [PublicKeys.load(ws.keys)], ws.checkpoint_copies)
+    if ws.settings.audit.checkpoint_copy is None:
+        report.remarks.append(
+            _(
+                "no checkpoint is kept on another machine (audit.checkpoint_copy): "
+                "an older copy put in place of the whole workspace would go unnoticed"
+            )
+        )
+    return report
 
 
 def export(ws: Workspace, folder: Path, actor: str, only: Sequence[int] = ()) -> int:

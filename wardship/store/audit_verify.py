@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from wardship.model.errors import VerificationFailed
+from wardship.sdk.i18n import _
 from wardship.store import tables
 from wardship.store.append_only import unguarded
 from wardship.store.audit import CHAIN_START, chain_hash, load_frontier
@@ -38,20 +39,25 @@ class Problem:
     text: str
     at: int | None = None
 
+    def __str__(self) -> str:
+        return self.text
+
 
 @dataclass(slots=True, kw_only=True)
 class AuditReport:
     """What was read and what is wrong with it. `problems` holds the first 100; `count` counts them all.
 
     `signed_size` is the size of the newest checkpoint: entries from there on are chained but not signed yet.
+    `remarks` say what is not wrong but weakens the proof.
     """
 
-    size: int = 0
+    entries: int = 0
     root: bytes = b""
     checkpoints: int = 0
     signed_size: int = 0
     copied_size: int = 0
     problems: list[Problem] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     count: int = 0
 
     @property
@@ -64,21 +70,25 @@ class AuditReport:
             self.problems.append(Problem(kind=kind, text=text, at=at))
 
 
-def verify(db: Database, public_keys: Sequence[PublicKeys], copy: Path | None = None) -> AuditReport:
-    """Reads every entry and every checkpoint, also those of `copy`. Never raises for what it finds in the log.
+def verify(db: Database, public_keys: Sequence[PublicKeys], copies: Sequence[Path] = ()) -> AuditReport:
+    """Reads every entry and every checkpoint, also those in `copies`. Never raises for what it finds in the log.
 
     `public_keys` are the trusted pairs: the present one and those retired.
     """
     report = AuditReport()
+    copied = _copied(copies, public_keys, report)  # before the database: another process may be adding one now
     with db.read() as conn:
         for table in unguarded(conn, tables.APPEND_ONLY):
-            report.add("trigger", f"table {table} is no longer append-only: its trigger is missing")
+            report.add(
+                "trigger", _("table %(table)s is no longer append-only: its trigger is missing") % {"table": table}
+            )
         signed = _signed(checkpoints(conn), public_keys, "checkpoint", report)
-        copied = _copied(copy, public_keys, report) if copy else {}
         report.checkpoints = len(signed)
         report.signed_size = max(signed, default=0)
         report.copied_size = max(copied, default=0)
         _read_log(conn, signed, copied, report)
+    if report.entries > report.signed_size:
+        report.remarks.append(_("%(n)d entries are not signed yet") % {"n": report.entries - report.signed_size})
     return report
 
 
@@ -87,33 +97,45 @@ def _read_log(conn: Connection, signed: dict[int, Note], copied: dict[int, Note]
     tree, chain = Frontier(), CHAIN_START
     for seq, body, leaf, prev in _entries(conn):
         if seq != tree.size:
-            report.add("sequence", f"entry {tree.size} is missing: entry {seq} follows", tree.size)
+            report.add(
+                "sequence",
+                _("entry %(seq)d is missing: entry %(next)d follows") % {"seq": tree.size, "next": seq},
+                tree.size,
+            )
             break  # whatever follows has moved: one problem, not thousands
         computed = leaf_hash(body.encode("utf-8", "surrogatepass"))
         if leaf != computed:
-            report.add("body", f"entry {seq} was changed: its hash is another", seq)
+            report.add("body", _("entry %(seq)d was changed: its hash is another") % {"seq": seq}, seq)
         if prev != chain:
-            report.add("chain", f"entry {seq} does not continue the entry before it", seq)
+            report.add("chain", _("entry %(seq)d does not continue the entry before it") % {"seq": seq}, seq)
         chain = chain_hash(chain, computed)
         tree.append(computed)
         for where, notes in (("checkpoint", signed), ("copy", copied)):
             note = notes.get(tree.size)
             if note and note.root != tree.root():
-                report.add(where, f"the first {note.size} entries are not those that were signed ({where})", note.size)
-    report.size, report.root = tree.size, tree.root()
+                report.add(
+                    where,
+                    _("the first %(size)d entries are not those that were signed") % {"size": note.size},
+                    note.size,
+                )
+    report.entries, report.root = tree.size, tree.root()
     if report.signed_size > tree.size:
         lost = report.signed_size - tree.size
-        report.add("truncated", f"{lost} signed entries are missing at the end", tree.size)
+        report.add("truncated", _("%(n)d signed entries are missing at the end") % {"n": lost}, tree.size)
     if report.copied_size > tree.size:
         lost = report.copied_size - tree.size
-        report.add("rollback", f"the copied checkpoint knows {lost} more entries: the database is older", tree.size)
+        report.add(
+            "rollback",
+            _("the copied checkpoint knows %(n)d more entries: the database is older") % {"n": lost},
+            tree.size,
+        )
     try:
         frontier, last = load_frontier(conn)
     except ValueError:
-        report.add("frontier", "the stored right edge of the tree cannot be read")
+        report.add("frontier", _("the stored right edge of the tree cannot be read"))
         return
     if frontier.size != tree.size or frontier.nodes != tree.nodes or last != chain:
-        report.add("frontier", f"the stored right edge of the tree ({frontier.size}) is not that of the entries")
+        report.add("frontier", _("the stored right edge of the tree is not that of the entries"))
 
 
 def _entries(conn: Connection) -> Iterator[tuple[int, str, bytes, bytes]]:
@@ -136,24 +158,35 @@ def _signed(found: list[Checkpoint], trusted: Sequence[PublicKeys], where: str, 
             continue
         public = keys.get(checkpoint.key_id)
         if public is None:
-            report.add(where, f"checkpoint {note.size} is signed with a key that is not trusted", note.size)
+            report.add(
+                where,
+                _("checkpoint %(size)d is signed with a key that is not trusted") % {"size": note.size},
+                note.size,
+            )
             continue
         try:
             public.verify(checkpoint.note.encode(), checkpoint.ed25519, checkpoint.ecdsa)
         except VerificationFailed as error:
-            report.add(where, f"checkpoint {note.size}: {error}", note.size)
+            report.add(where, _("checkpoint %(size)d: %(reason)s") % {"size": note.size, "reason": error}, note.size)
             continue
         origin = origin or note.origin
         if note.origin != origin:
-            report.add(where, f"checkpoint {note.size} is of another log ({note.origin})", note.size)
+            report.add(where, _("checkpoint %(size)d is of another log") % {"size": note.size}, note.size)
             continue
         good[note.size] = note
     return good
 
 
-def _copied(copy: Path, trusted: Sequence[PublicKeys], report: AuditReport) -> dict[int, Note]:
-    try:
-        return _signed(read_copy(copy), trusted, "copy", report)
-    except VerificationFailed as error:
-        report.add("copy", str(error))
-        return {}
+def _copied(copies: Sequence[Path], trusted: Sequence[PublicKeys], report: AuditReport) -> dict[int, Note]:
+    """size -> note over all copies; where two copies contradict each other, that is a problem."""
+    good: dict[int, Note] = {}
+    for path in copies:
+        try:
+            found = _signed(read_copy(path), trusted, "copy", report)
+        except VerificationFailed as error:
+            report.add("copy", str(error))
+            continue
+        for size, note in found.items():
+            if good.setdefault(size, note) != note:
+                report.add("copy", _("two copies of checkpoint %(size)d contradict each other") % {"size": size}, size)
+    return good

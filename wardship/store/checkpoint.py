@@ -1,8 +1,8 @@
-"""Signed checkpoints of the audit log, and the copy of them that is kept elsewhere.
+"""Signed checkpoints of the audit log, and the copies of them that are kept outside the database.
 
 A checkpoint says "the log named ORIGIN had SIZE entries and this ROOT", signed with Ed25519 and with ECDSA P-256 (any
 openssl can check the second). Whoever rewrites the log cannot sign its new root; whoever puts an old database back
-in place cannot also shorten a copy that lies on another machine. `take` refuses to sign over a contradiction.
+in place cannot also shorten a copy that lies elsewhere. `take` refuses to sign over a contradiction.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -78,18 +79,19 @@ def checkpoints(conn: Connection) -> list[Checkpoint]:
     ]
 
 
-def take(db: Database, keys: SigningKeys, copy: Path | None = None) -> Checkpoint | None:
-    """Signs the log as it is now, stores the checkpoint and appends what is new to `copy`.
+def take(db: Database, keys: SigningKeys, copies: Sequence[Path] = ()) -> Checkpoint | None:
+    """Signs the log as it is now, stores the checkpoint and appends what is new to each of `copies`.
 
-    Returns None when nothing was added since the last one. Raises VerificationFailed when `copy` knows more entries,
-    or other ones, than the database: it is older than its own history or was rewritten. Raises Unavailable when `copy`
-    cannot be written.
+    Returns None when nothing was added since the last one. Raises VerificationFailed when a copy knows more entries,
+    or other ones, than the database: it is older than its own history or was rewritten. Raises Unavailable when a copy
+    cannot be written (after the others were).
     """
+    known = {path: read_copy(path) for path in copies}  # before the database: another process may be adding one now
     with db.read() as conn:
         stored = checkpoints(conn)
-    copied = read_copy(copy) if copy else []
-    if copied:
-        _check_against_copy(copied[-1], stored)
+    for copied in known.values():
+        if copied:
+            _check_against_copy(copied[-1], stored)
     made = None
     with db.bookkeep() as conn:
         frontier, _chain = load_frontier(conn)
@@ -102,9 +104,15 @@ def take(db: Database, keys: SigningKeys, copy: Path | None = None) -> Checkpoin
             if conn.execute(same).first() is None:
                 conn.execute(tables.audit_checkpoint.insert().values(size=frontier.size, **_row(made)))
                 stored.append(made)
-    if copy:
-        known = copied[-1].size if copied else 0
-        _append_copy(copy, [checkpoint for checkpoint in stored if checkpoint.size > known])
+    failed: Unavailable | None = None
+    for path, copied in known.items():
+        last = copied[-1].size if copied else 0
+        try:
+            _append_copy(path, [checkpoint for checkpoint in stored if checkpoint.size > last])
+        except Unavailable as error:
+            failed = failed or error
+    if failed:
+        raise failed
     return made
 
 
@@ -128,7 +136,7 @@ def _origin(conn: Connection) -> str:
     return name
 
 
-# ------------------------------------------------------------------ the copy kept elsewhere
+# ------------------------------------------------------------------ copies outside the database
 
 
 def read_copy(path: Path) -> list[Checkpoint]:
@@ -200,5 +208,8 @@ def _check_against_copy(newest: Checkpoint, stored: list[Checkpoint]) -> None:
         return
     raise VerificationFailed(
         _("the database does not continue the copied checkpoint of %(size)d entries") % {"size": newest.size},
-        advice=_("an older backup was restored, or the log was rewritten: run `wardship audit verify`"),
+        advice=_(
+            "an older backup was restored, or the log was rewritten: run `wardship audit verify`. If you restored a "
+            "backup on purpose, move the copy away and keep it: a new one begins"
+        ),
     )

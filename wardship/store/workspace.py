@@ -1,10 +1,11 @@
 """A workspace: one folder (or one folder and one PostgreSQL database), one client, one set of keys, one audit log.
 
-    workspace.yaml   the settings
-    state.db         the state, where no PostgreSQL is named
-    facts/           fact snapshots (Parquet)
-    keys/            signing keys of the audit log, and the fingerprint key; readable by the owner only
-    exports/ tmp/    what people asked for; what may be deleted at any time
+    workspace.yaml      the settings
+    state.db            the state, where no PostgreSQL is named
+    facts/              fact snapshots (Parquet)
+    keys/               signing keys of the audit log, and the fingerprint key; readable by the owner only
+    checkpoints.jsonl   copies of the signed checkpoints: they tell when the database comes back older
+    exports/  tmp/      what people asked for; what may be deleted at any time
 
 Copying the folder copies the workspace; deleting it leaves nothing behind. The settings are those of `wardship.config`.
 """
@@ -136,10 +137,12 @@ class Workspace:
         return self.path / "keys"
 
     @property
-    def checkpoint_copy(self) -> Path | None:
-        """Where checkpoints are copied to; a relative path is in the workspace folder."""
-        copy = self.settings.audit.checkpoint_copy
-        return self.path / copy.expanduser() if copy else None
+    def checkpoint_copies(self) -> tuple[Path, ...]:
+        """Where checkpoints are copied to: the folder, for databases that come back older, and where the settings say
+        (a relative path is in the folder)."""
+        elsewhere = self.settings.audit.checkpoint_copy
+        own = self.path / "checkpoints.jsonl"
+        return (own, self.path / elsewhere.expanduser()) if elsewhere else (own,)
 
     def pepper(self) -> bytes:
         """The key of this workspace's fingerprints. Raises ConfigError: missing, damaged, or readable by others."""
@@ -159,7 +162,7 @@ class Workspace:
 
     def checkpoint(self) -> checkpoint.Checkpoint | None:
         """Signs the audit log as it is now (`store.checkpoint.take`); None when nothing was added."""
-        return checkpoint.take(self.db, keys.SigningKeys.load(self.keys), self.checkpoint_copy)
+        return checkpoint.take(self.db, keys.SigningKeys.load(self.keys), self.checkpoint_copies)
 
     def close(self) -> None:
         """Signs what was written since it was opened, and closes the database."""
