@@ -186,6 +186,7 @@ class Api:
 
     def _ask(self, service: str, operation: str, params: Mapping[str, Any], region: str) -> Any:
         from botocore import exceptions, xform_name
+        from botocore.parsers import ResponseParserError
 
         where = {"system": "aws", "operation": f"{service}.{operation}"}
         try:
@@ -203,7 +204,7 @@ class Api:
             raise AuthenticationFailed("the AWS credentials could not be fetched", **where) from error
         except exceptions.ParamValidationError as error:
             raise UnexpectedResponse(f"{operation} was asked with unusable parameters", **where) from error
-        except exceptions.ResponseParserError as error:
+        except ResponseParserError as error:
             raise UnexpectedResponse(f"the answer to {operation} cannot be read", **where) from error
         except (exceptions.HTTPClientError, exceptions.BotoCoreError) as error:
             raise Unavailable(f"no answer to {operation}: {type(error).__name__}", **where) from None
