@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tests.conftest import NOW
+from tests.connectors.pairs import Pair, connection_of
 from tests.lifecycle.providers import FileStore, Keys, Kind, later
+from wardship.connectors.postgresql import PostgresqlActor
 from wardship.lifecycle.machine import LeaseLost, Machine
 from wardship.lifecycle.plan import Approval, RotationPlan
 from wardship.lifecycle.rotation import TERMINAL, Rotation, Rotations
@@ -53,8 +55,8 @@ class Consumer:
     """Fetches the current value, keeps it for TTL, and never asks early."""
 
     fetched_at: datetime
-    id: str = ""
-    value: str = ""
+    id: str
+    value: str
 
 
 @dataclass
@@ -77,7 +79,12 @@ class World:
 
     def __post_init__(self) -> None:
         self.db = Database(self.url, clock=lambda: self.clock[0])
-        self.consumers = [Consumer(later(NOW, -age - TTL_S)) for age in (0, 17, 41)]
+        current = self.store.current()
+        assert current is not None
+        self.consumers = [
+            Consumer(later(NOW, -age), current.credential_id, current.value.reveal()) for age in (0, 17, 41)
+        ]
+        self.newcomer = self.consumers[0]
         self.plan = RotationPlan(
             connection="c",
             target=self.target,
@@ -150,7 +157,7 @@ class World:
                 code = 0
             except LeaseLost:
                 code = 3
-            except BaseException:
+            except Exception:  # noqa: BLE001 - whatever it is, the parent reports it as a violation
                 (self.folder / "worker.err").write_text(traceback.format_exc())
             finally:
                 os._exit(code)
@@ -181,7 +188,7 @@ class World:
             self.consume()
 
     def consume(self) -> None:
-        for consumer in self.consumers:
+        for consumer in (*self.consumers, self.newcomer):
             if self.now >= consumer.fetched_at + timedelta(seconds=TTL_S):
                 current = self.store.current()
                 consumer.fetched_at = self.now
@@ -191,6 +198,8 @@ class World:
                 self.violations.append(f"I1 a consumer's {consumer.id} stopped working in {self.row().state}")
 
     def check(self) -> None:
+        fresh = self.store.current()
+        self.newcomer = Consumer(self.now, fresh.credential_id, fresh.value.reveal())  # somebody starts just now
         self.consume()
         row, live, values = self.row(), self.provider.live(), self.store.values()
         current = self.store.current().credential_id
@@ -221,8 +230,45 @@ class World:
             self.violations.append("end: done, and the store has another one")
 
 
+class PairProvider(PostgresqlActor):
+    """The real connector over a real role pair, with the truth that the harness asks for."""
+
+    def __init__(self, pair: Pair, clock: Callable[[], datetime]) -> None:
+        super().__init__(connection_of(pair.url, clock))
+        self.pair = pair
+
+    def works(self, id_: str, value: str) -> bool:
+        return self.pair.works(id_, value)
+
+    def live(self) -> dict[str, str]:
+        return {found.id: found.op_id or "customer" for found in self.list_live(self.pair.group)}
+
+    def deleted(self) -> dict[str, str]:
+        return {}  # nobody else makes slots live here; a test of its own does
+
+
+def pair_world(template: Path, folder: Path, pair: Pair, *, url: str | None = None, **more: Any) -> World:
+    """A target on the real PostgreSQL server whose first slot consumers use."""
+    folder.mkdir(parents=True)
+    if url is None:
+        shutil.copy(template, folder / "state.db")
+        url = f"sqlite:///{folder}/state.db"
+    clock = [NOW]
+    store = FileStore(folder / "store.json")
+    store.adopt(pair.slots[0], Secret(pair.password))
+    return World(
+        folder=folder,
+        url=url,
+        provider=PairProvider(pair, lambda: clock[0]),
+        store=store,
+        clock=clock,
+        target=pair.group,
+        **more,
+    )
+
+
 def distinct_points(names: list[str]) -> list[int]:
-    """The probes (counted from 1) that differ in what is durable: between an "after" and the next "before", nothing is."""
+    """The probes, counted from 1, that differ in what is durable: nothing happens from an "after" to a "before"."""
     return [
         at
         for at, name in enumerate(names, 1)

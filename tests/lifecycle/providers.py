@@ -127,7 +127,7 @@ class Keys:
 
     # ------------------------------------------------------------ the acting protocol
 
-    def list_live(self, target: str) -> Sequence[LiveCredential]:
+    def list_live(self, _target: str) -> Sequence[LiveCredential]:
         self._wait("list_live")
         with self._db() as db:
             rows = db.execute(
@@ -144,13 +144,13 @@ class Keys:
             for id_, enabled, made, maker in rows
         ]
 
-    def create(self, target: str, op_id: str, deliver: Deliver) -> str:
+    def create(self, _target: str, op_id: str, deliver: Deliver) -> str:
         self._wait("create")
         id_, value = self.mint(op_id)
         deliver(Secret(value), id_)
         return id_
 
-    def find_created(self, target: str, op_id: str) -> str | None:
+    def find_created(self, _target: str, op_id: str) -> str | None:
         with self._db() as db:
             row = db.execute(
                 "select id from key where deleted is null and maker = ? and made <= ? order by made desc",
@@ -158,28 +158,28 @@ class Keys:
             ).fetchone()
         return row[0] if row else None
 
-    def test(self, target: str, credential_id: str, value: Secret) -> bool:
+    def test(self, _target: str, credential_id: str, value: Secret) -> bool:
         return self.works(credential_id, value.reveal())
 
-    def promote(self, target: str, credential_id: str) -> None:
+    def promote(self, _target: str, credential_id: str) -> None:
         pass
 
-    def disable(self, target: str, credential_id: str) -> None:
+    def disable(self, _target: str, credential_id: str) -> None:
         if not self.kind.can_disable:
             raise NotVisible("no disable")
         self._set(credential_id, enabled=0)
 
-    def enable(self, target: str, credential_id: str) -> None:
+    def enable(self, _target: str, credential_id: str) -> None:
         self._set(credential_id, enabled=1)
 
-    def delete(self, target: str, credential_id: str) -> None:
+    def delete(self, _target: str, credential_id: str) -> None:
         with self._db() as db:
             db.execute(
                 "update key set deleted = ?, deleted_by = 'saga' where id = ? and deleted is null",
                 (self._now(), credential_id),
             )
 
-    def last_used(self, target: str, credential_id: str) -> Usage:
+    def last_used(self, _target: str, credential_id: str) -> Usage:
         subject = ("credential", "keys", credential_id)
         if not self.kind.tells_use:
             return Usage(subject=subject, source="keys", state=UseState.UNKNOWN)
