@@ -182,7 +182,8 @@ class Suite:
         connection = self._connection()
         if not hasattr(connection.wire, "page_cap"):
             raise NotTried("the simulator has no page_cap")
-        connection.wire.page_cap = 2
+        wire: Any = connection.wire
+        wire.page_cap = 2
         for scope, part in read_all(self._connect(connection)).items():
             _require(part.error is None, f"{scope.key}: {part.error}")
             _require(part.said() == whole[scope].said(), f"{scope.key}: pages of two rows lose records")
