@@ -53,16 +53,22 @@ _FUNCTIONS: Mapping[type[exp.Expression], str] = {
 }
 _JSON_PATH = (exp.JSONPath, exp.JSONPathRoot, exp.JSONPathKey)
 _ALLOWED = frozenset((*_SHAPE, *_OPERATORS, *_FUNCTIONS, *_JSON_PATH))
+_READ_AGAIN = frozenset({"use_read_at", "last_used_at", "use_since", "last_seen_at"})
 _TYPES = frozenset({"TEXT", "VARCHAR", "INT", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP"})
 _JOINS = frozenset({"", "INNER", "LEFT", "LEFT OUTER", "CROSS"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class FactQuery:
-    """A checked query. `columns` are the names of its result in order, `tables` and `parameters` what it names."""
+    """A checked query. `columns` are the names of its result in order, `tables` and `parameters` what it names.
+
+    `moving` are the result columns that change although nothing happened: because a day passed (they are computed
+    with :as_of) or because the same was read again.
+    """
 
     text: str
     columns: tuple[str, ...]
+    moving: frozenset[str]
     tables: frozenset[str]
     parameters: frozenset[str]
     _tree: exp.Expression = field(repr=False)
@@ -77,9 +83,21 @@ class FactQuery:
             self._sql[dialect] = _dialect_tree(self._tree, dialect).sql(dialect=dialect, comments=False)
         return self._sql[dialect]
 
+    def unfiltered(self, dialect: str = "duckdb") -> str:
+        """The same result columns for every subject, whether the query's WHERE holds for it or not."""
+        tree = self._tree.copy()
+        tree.set("where", None)
+        return _dialect_tree(tree, dialect).sql(dialect=dialect, comments=False)
+
     def arguments(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The values, out of all `parameters`, that this query names."""
         return {name: parameters[name] for name in sorted(self.parameters)}
+
+    def unfiltered_arguments(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The values that `unfiltered` names: a parameter of the WHERE alone is not among them."""
+        tree = self._tree.copy()
+        tree.set("where", None)
+        return {name: parameters[name] for name in sorted({one.name for one in tree.find_all(exp.Placeholder)})}
 
 
 def compile_query(text: str, *, parameters: Collection[str] = PARAMETERS) -> FactQuery:
@@ -104,7 +122,7 @@ def compile_query(text: str, *, parameters: Collection[str] = PARAMETERS) -> Fac
         raise ConfigError(f"the query is not understood: {_plain(error)}", advice=_columns_advice(text)) from None
     except RecursionError:
         raise ConfigError("the query is nested too deeply", advice="simplify it") from None
-    return FactQuery(text=text, columns=columns, tables=tables, parameters=named, _tree=tree)
+    return FactQuery(text=text, columns=columns, moving=_moving(tree), tables=tables, parameters=named, _tree=tree)
 
 
 def _check(tree: exp.Expression, parameters: Collection[str]) -> None:
@@ -165,6 +183,15 @@ def _result_columns(tree: exp.Expression) -> tuple[str, ...]:
         if names.count(name) > 1:
             raise ConfigError(f"the result has two columns {name!r}", advice="name one of them differently with AS")
     return names
+
+
+def _moving(tree: exp.Expression) -> frozenset[str]:
+    return frozenset(
+        select.alias_or_name
+        for select in tree.selects  # type: ignore[attr-defined] # a Select
+        if any(one.name == "as_of" for one in select.find_all(exp.Placeholder))
+        or any(column.name in _READ_AGAIN for column in select.find_all(exp.Column))
+    )
 
 
 def _say_exactly(node: exp.Expression) -> exp.Expression:

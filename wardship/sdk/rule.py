@@ -102,6 +102,7 @@ class Rule(_Strict):
     would_change: Annotated[list[_Text], Field(min_length=1)]  # what would change the verdict
     limits: Annotated[list[_Text], Field(min_length=1)]  # what the rule cannot see
     query: str
+    essential: list[str] = []  # result columns: when one becomes unknown, the finding waits instead of closing
     fires: Annotated[list[Example], Field(min_length=1)]
     passes: Annotated[list[Example], Field(min_length=1)]
 
@@ -189,6 +190,11 @@ def _check(rule: Rule, told: YamlFile, path: Path) -> None:
     columns = rule.compiled.columns
     if "subject_uid" not in columns:
         raise told.error(("query",), "the result has no subject_uid", "select the uid AS subject_uid")
+    for index, column in enumerate(rule.essential):
+        if column not in columns:
+            raise told.error(
+                ("essential", index), f"the result has no column {column!r}", "columns: " + ", ".join(columns)
+            )
     texts = [("sentence", rule.sentence)]
     texts += [
         (name, step.command)

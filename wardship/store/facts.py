@@ -27,7 +27,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,6 +98,22 @@ def write_snapshot(
             shutil.rmtree(building, ignore_errors=True)
         _register(db, snapshot)
     return snapshot
+
+
+def write_rows(folder: Path, rows: Mapping[str, Sequence[Mapping[str, Any]]], *, as_of: datetime) -> Snapshot:
+    """Facts made up by hand, such as a rule's examples, as an unregistered snapshot without an id. For few rows."""
+    import duckdb
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect() as db:
+        for table, columns in FACTS.items():
+            typed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+            db.execute(f'CREATE TABLE "{table}" ({typed})')
+            marks = ", ".join("?" for _ in columns)
+            for row in rows.get(table, ()):
+                db.execute(f'INSERT INTO "{table}" VALUES ({marks})', [row.get(name) for name in columns])  # noqa: S608 - our names
+            db.execute(f'COPY "{table}" TO {_text(str(folder / f"{table}.parquet"))} (FORMAT parquet)')
+    return Snapshot(id="", folder=folder, as_of=as_of, scan_seq=0, facts_version=FACTS_VERSION, tables={})
 
 
 def open_snapshot(folder: Path, snapshot_id: str) -> Snapshot:

@@ -1,0 +1,63 @@
+"""The policy file: thresholds of one workspace in YAML, each named as the field of `wardship.model.policy.Policy`.
+
+What the file does not name keeps its default; a map (`max_age_days`) is given whole or in part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from wardship.model.errors import ConfigError
+from wardship.model.policy import Policy
+from wardship.sdk.yaml_file import read_yaml_file
+
+
+def load_policy(path: Path) -> Policy:
+    """The policy of a file. Raises ConfigError that names file, line and threshold."""
+    told = read_yaml_file(path)
+    if told.data is None:
+        return Policy()
+    if not isinstance(told.data, dict):
+        raise told.error((), "a policy is a mapping of thresholds", "see docs/schema/policy.schema.json")
+    default = Policy()
+    names = [threshold.name for threshold in fields(Policy)]
+    values: dict[str, Any] = {}
+    for name, value in told.data.items():
+        if name not in names:
+            raise told.error((name,), "no such threshold", "thresholds: " + ", ".join(names))
+        usual = getattr(default, name)
+        if isinstance(usual, dict) != isinstance(value, dict):
+            raise told.error((name,), f"{value!r} does not fit", f"write it like the default: {usual!r}")
+        values[name] = {**usual, **value} if isinstance(usual, dict) else value
+    try:
+        return Policy(**values)
+    except ConfigError as error:
+        named = next((name for name in values if name in error.message), None)
+        raise told.error((named,) if named else (), error.message, error.advice) from None
+
+
+def policy_schema() -> dict[str, Any]:
+    """JSON Schema of a policy file."""
+    days = {"type": "integer", "minimum": 0, "maximum": 36_500}
+    properties: dict[str, Any] = {}
+    default = Policy()
+    for threshold in fields(Policy):
+        usual = getattr(default, threshold.name)
+        properties[threshold.name] = (
+            {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {key: {**days, "default": value} for key, value in usual.items()},
+            }
+            if isinstance(usual, dict)
+            else {**days, "default": usual}
+        )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Wardship policy",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+    }
