@@ -116,7 +116,7 @@ def accept_held(db: Database, scope_key: str, *, actor: str, reason: str) -> Non
         reading.settled = {"decided": "accepted"}
         scans.save(write.conn, reading)
         scan = scans.get(write.conn, reading.scan_id)
-    settle(Work(db=db, reader=None, scan=scan, actor=actor, policy=ScanPolicy()), reading, lease)
+    _run_scope(Work(db=db, reader=None, scan=scan, actor=actor, policy=ScanPolicy()), reading, lease, db.clock())
 
 
 def _run_scopes(work: Work, busy: list[Scope]) -> None:

@@ -101,11 +101,8 @@ def _decide(db: Database, decision: str, left_uid: str, right_uid: str, *, reaso
         raise DataError(_("a reason is needed"))
     pair = frozenset((left_uid, right_uid))
     with db.write(actor) as write:
-        lines = dict(
-            write.conn.execute(
-                sa.select(_resolution.c.uid, _resolution.c.identity_uid).where(_resolution.c.uid.in_(pair))
-            ).tuples()
-        )
+        both = sa.select(_resolution.c.uid, _resolution.c.identity_uid).where(_resolution.c.uid.in_(pair))
+        lines = {row.uid: row.identity_uid for row in write.conn.execute(both)}
         if len(pair) != 2 or len(lines) != 2:
             raise DataError(_("two different identity rows are needed"))
         if decision == "split" and lines[left_uid] != lines[right_uid]:

@@ -156,7 +156,9 @@ def _publish_usage(conn: Connection, scan: Scan, reading: Reading, at: datetime,
     if not rows:
         return 0
     known: Mapping[str, Any] = {"reading": reading.id, "last": last, "seq": scan.seq, "at": at}
-    reading.count("usage", "written", conn.execute(upsert, known).rowcount)
+    reading.count(
+        "usage", "written", conn.execute(upsert, known, execution_options={"preserve_rowcount": True}).rowcount
+    )
     conn.execute(unstage, known)
     return int(rows)
 
