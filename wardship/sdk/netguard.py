@@ -50,6 +50,7 @@ _ALWAYS_REFUSED = tuple(
         "192.88.99.0/24",  # 6to4 relays
     )
 )
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
 
 class AddressRefused(ConfigError):
@@ -75,6 +76,8 @@ def refusal(address: Address, *, allow_private: bool = False) -> str | None:
         return "wraps or translates another address"
     if not address.is_global:
         return None if allow_private and address.is_private else "private or reserved"
+    if address.version == 6 and address not in _GLOBAL_UNICAST:
+        return "not global unicast"  # site-local fec0::/10 passes as global in Python 3.11
     return "reserved" if address.is_reserved else None
 
 

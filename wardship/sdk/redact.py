@@ -44,8 +44,8 @@ _PREFIXES = (
     "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- gldt- glrt- glsa_ glc_ xoxa- xoxb- xoxp- xoxr- xoxs- xoxe. xoxe- "
     "xapp- sk-ant- sk-proj- sk-svcacct- sk-admin- sk_live_ sk_test_ rk_live_ rk_test_ whsec_ SG. AIza ya29. GOCSPX- "
     "hvs. hvb. hvr. dp.st. dp.pt. dp.sa. dp.ct. dp.scim. npm_ pypi- shpat_ shpss_ shpca_ sq0csp- sq0atp- EAAC key- "
-    "dckr_pat_ ATATT3 ATBB ATCTT3 NRAK- NRII- lin_api_ ops_ dapi dop_v1_ doo_v1_ wsh_ wardship_ rubygems_ PMAK- figd_ pul- "
-    "secret_ ntn_ tfp_ HRKU- FlyV1 sntrys_ v1.0- cfut_ r8_ hf_ gsk_ xai- pat-na1- AGE-SECRET-KEY-1"
+    "dckr_pat_ ATATT3 ATBB ATCTT3 NRAK- NRII- lin_api_ ops_ dapi dop_v1_ doo_v1_ wsh_ wardship_ rubygems_ PMAK- figd_ "
+    "pul- secret_ ntn_ tfp_ HRKU- FlyV1 sntrys_ v1.0- cfut_ r8_ hf_ gsk_ xai- pat-na1- AGE-SECRET-KEY-1"
 )
 _TOKEN_CHARS = r"[A-Za-z0-9_.~+/=-]"  # noqa: S105 - characters, not a token
 _PEM = re.compile(
