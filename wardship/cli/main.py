@@ -1,0 +1,156 @@
+"""The command line: where a user's words come in, and where every error leaves as one plain sentence.
+
+Exit codes (DESIGN section 7): 0 done, 1 findings at or over --fail-on, 2 wrong usage or settings,
+3 incomplete (something could not be read), 4 internal; 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from wardship import __version__
+from wardship.cli import kit
+from wardship.model.errors import Conflict, ConnectorError, DataError, Error
+from wardship.sdk.display import visible_lines
+from wardship.sdk.i18n import LANGUAGES, N_, _, speak_everywhere, use_language
+
+
+def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"wardship {__version__}")
+        ctx.exit()
+
+
+def _install_completion(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        from wardship.cli import completion
+
+        click.echo(completion.install(root))
+        ctx.exit()
+
+
+root = kit.Group(
+    "wardship",
+    params=[
+        *kit.common_options(),
+        kit.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_version,
+            help=N_("Show the version and leave."),
+        ),
+        kit.Option(
+            ["--install-completion"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_install_completion,
+            help=N_("Let your shell complete the commands, and leave."),
+        ),
+    ],
+    help=N_(
+        "Governs non-human identities through their life: finds them, says who answers for them, and why one is a risk."
+    ),
+    examples=("wardship demo", "wardship scan aws", "wardship explain 'AcmeIntegrator SaaS'"),
+    no_args_is_help=True,
+)
+
+from wardship.cli import audit, connect, doctor, finding, inventory, quarantine, rules, scan, start, worker  # noqa: E402 - they add themselves to `root`
+
+for _part in (start, connect, scan, inventory, finding, rules, quarantine, doctor, audit, worker):
+    _part.add_to(root)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    _choose_language(words)
+    try:
+        result = root.main(args=words, prog_name="wardship", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        return _refuse(error)
+    except (KeyboardInterrupt, click.Abort):
+        return _stopped()
+    except BrokenPipeError:
+        # The reader of our output has left (`| head`): nothing is wrong, and nothing more can be said.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return kit.DONE
+    except Error as error:
+        return _explain(error)
+    except Exception as error:  # noqa: BLE001 - the last line: a user gets a sentence, never a traceback
+        return _internal(error)
+    return result if isinstance(result, int) else kit.DONE
+
+
+def _choose_language(words: Sequence[str]) -> None:
+    """Before anything is parsed, so that usage errors and help speak it too."""
+    use_language(None)
+    for place, text in enumerate(words):
+        name, _sign, value = text.partition("=")
+        if name == "--language":
+            chosen = value or (words[place + 1] if place + 1 < len(words) else "")
+            if chosen in LANGUAGES:
+                use_language(chosen)
+    speak_everywhere()
+
+
+def _say(text: str) -> None:
+    click.echo(visible_lines(text), err=True)
+
+
+def _refuse(error: click.ClickException) -> int:
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "wardship"
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message())
+        return kit.USAGE
+    _say(_("Error: %(what)s") % {"what": error.format_message()})
+    _say(_("Next: %(advice)s") % {"advice": f"{command} --help"})
+    return kit.USAGE
+
+
+def _explain(error: Error) -> int:
+    if os.environ.get("WARDSHIP_DEBUG") == "1":
+        traceback.print_exc()
+    _say(_("Error: %(what)s") % {"what": error.message})
+    if error.advice:
+        _say(_("Next: %(advice)s") % {"advice": error.advice})
+    return kit.INCOMPLETE if isinstance(error, (ConnectorError, DataError, Conflict)) else kit.USAGE
+
+
+def _stopped() -> int:
+    _say("")
+    _say(_("Stopped. What was read and published is saved; nothing is half written."))
+    _say(_("Next: %(advice)s") % {"advice": _("run the same command again: a scan goes on where it stopped")})
+    return kit.INTERRUPTED
+
+
+def _internal(error: BaseException) -> int:
+    """An error that we did not foresee: its class and place, no message (it may quote data), no locals."""
+    if os.environ.get("WARDSHIP_DEBUG") == "1":
+        traceback.print_exc()
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "wardship" in frame.filename] or list(frames)
+    place = f"{ours[-1].filename.rpartition('wardship/')[2]}:{ours[-1].lineno}" if ours else "?"
+    _say(
+        _("Error: something unforeseen happened (%(kind)s in %(place)s)")
+        % {"kind": type(error).__name__, "place": place}
+    )
+    _say(
+        _("Next: %(advice)s")
+        % {
+            "advice": _(
+                "set WARDSHIP_DEBUG=1 and try again to see where, and report it with `wardship doctor --report`"
+            )
+        }
+    )
+    return kit.INTERNAL

@@ -1,0 +1,108 @@
+"""`wardship scan` and `wardship import`: read systems, or their own exports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wardship.cli import kit, work
+from wardship.cli.kit import Run
+from wardship.model.errors import ConfigError
+from wardship.sdk.i18n import N_, _
+
+if TYPE_CHECKING:
+    from wardship.sdk.connector import Connection
+
+
+def add_to(root: kit.Group) -> None:
+    @kit.command(
+        root,
+        "scan",
+        help=N_(
+            "Read systems, keep what was found, and judge it. Reads only. A stopped scan goes on where it stopped."
+        ),
+        examples=("wardship scan", "wardship scan aws", "wardship scan prod acme --fail-on high"),
+    )
+    @kit.argument(
+        "names",
+        nargs=-1,
+        help=N_("Connections, or connectors with the credentials of this machine. None: all connections."),
+    )
+    @kit.option(
+        "--fail-on",
+        type=click.Choice(work.SEVERITIES),
+        help=N_("Leave with code 1 when an open finding is this severe or worse."),
+    )
+    def scan(run: Run, names: tuple[str, ...], fail_on: str | None) -> int:
+        from wardship.services import connect
+
+        with work.progress(run) as tell:
+            if names:
+                work.ensure_workspace(run)
+            with work.opened(run, progress=tell) as app:
+                stored = connect.stored(app.db)
+                if not names and not stored:
+                    raise ConfigError(
+                        _("there is no connection to scan"),
+                        advice=_(
+                            "add one with `wardship connect add`, or use this machine's credentials: wardship scan aws"
+                        ),
+                    )
+                chosen = (
+                    [work.connection(app, name) for name in names] if names else [app.connection(one) for one in stored]
+                )
+                kept = {one.name for one in stored}
+                for one in chosen:
+                    if one.name not in kept:
+                        _announce(run, one, app.plugins)
+                return work.read_all(run, app, chosen, fail_on=fail_on)
+
+    @kit.command(
+        root,
+        "import",
+        help=N_("Read a system from its own export files, offline. What cannot be read is quarantined and counted."),
+        examples=(
+            "wardship import aws authorization-details.json credential-report.csv",
+            "wardship import suppliers suppliers.csv",
+        ),
+    )
+    @kit.argument("connector", help=N_("Whose export it is, for example aws or entra."))
+    @kit.argument(
+        "files",
+        nargs=-1,
+        required=True,
+        type=click.Path(path_type=Path),
+        help=N_("The files, as the vendor wrote them."),
+    )
+    @kit.option(
+        "--fail-on",
+        type=click.Choice(work.SEVERITIES),
+        help=N_("Leave with code 1 when an open finding is this severe or worse."),
+    )
+    def import_(run: Run, connector: str, files: tuple[Path, ...], fail_on: str | None) -> int:
+        from wardship.services import scan as service
+
+        work.ensure_workspace(run)
+        with work.progress(run) as tell, work.opened(run, progress=tell) as app:
+            outcome = service.read_files(app.workspace, app.ambient(connector), files, app.actor, app.plugins)
+            tell.clear()
+            return work.conclude(run, app, [outcome], fail_on=fail_on)
+
+
+def _announce(run: Run, connection: Connection, plugins: tuple[str, ...]) -> None:
+    """Before anything is read with this machine's own credentials: which calls, and as whom."""
+    from wardship.sdk import registry
+    from wardship.sdk.connector import Capability
+
+    manifest = registry.manifest(connection.connector, plugins)
+    run.note(
+        _("%(title)s, with the credentials of this machine. Only these read calls will be made:")
+        % {"title": manifest.title}
+    )
+    for permission in (
+        *manifest.permissions.get(Capability.DISCOVER, ()),
+        *manifest.permissions.get(Capability.USAGE, ()),
+    ):
+        run.note(f"  {permission.name:<48} {_(permission.why)}")

@@ -1,0 +1,244 @@
+"""What several commands do alike: open the workspace, read connections, tell how it went."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wardship.cli import kit
+from wardship.cli.kit import Run
+from wardship.sdk.display import visible
+from wardship.sdk.i18n import _, format_number, format_share
+from wardship.sdk.words import word
+
+if TYPE_CHECKING:
+    from wardship.app import App
+    from wardship.cli.render import Progress
+    from wardship.sdk.connector import Connection, SetupGuide
+    from wardship.sdk.rule import Rule
+    from wardship.services.formats import Row
+    from wardship.services.scan import Outcome
+
+SEVERITIES = ("critical", "high", "medium", "low", "info")
+
+
+@contextlib.contextmanager
+def progress(run: Run) -> Iterator[Progress]:
+    """A progress line on a terminal, taken away at the end."""
+    from wardship.cli.render import Progress
+
+    line = Progress(quiet=run.quiet)
+    try:
+        yield line
+    finally:
+        line.clear()
+
+
+@contextlib.contextmanager
+def opened(run: Run, *, progress: Callable[[str], None] | None = None) -> Iterator[App]:
+    """The workspace of this invocation."""
+    from wardship.app import App
+
+    with App.open(run.workspace, progress=progress or _unheard) as app:
+        yield app
+
+
+def ensure_workspace(run: Run) -> None:
+    """Makes a workspace where none is found, so that the first scan needs no second command."""
+    from wardship import app
+
+    if not app.has_workspace(run.workspace):
+        run.workspace = app.new_folder(run.workspace)
+        with app.App.create(run.workspace) as made:
+            run.note(_("Workspace made in %(path)s") % {"path": made.workspace.path})
+
+
+def connection(app: App, name: str) -> Connection:
+    """The stored connection of that name; else connector `name` with the credentials of this machine."""
+    from wardship.sdk import registry
+    from wardship.services import connect
+
+    stored = {one.name: one for one in connect.stored(app.db)}
+    if name not in stored and name in registry.connector_names(app.plugins):
+        return app.ambient(name)
+    return app.connection(connect.find(app.db, name))
+
+
+def catalogue(run: Run) -> Sequence[Rule]:
+    """The rules in force: those of the workspace where there is one, else ours."""
+    from wardship import app as wiring
+    from wardship.sdk.rule import load_rules
+    from wardship.services import evaluate
+
+    if not wiring.has_workspace(run.workspace):
+        return load_rules()
+    with opened(run) as app:
+        return evaluate.workspace_rules(app.workspace)
+
+
+def setup_guide(run: Run, name: str, capability: str) -> SetupGuide:
+    """The guide for a connector, which needs no workspace, or for a stored connection."""
+    from wardship import app as wiring
+    from wardship.sdk import registry
+    from wardship.sdk.connector import Capability
+    from wardship.services import connect
+
+    if name in registry.connector_names():
+        return connect.setup(wiring.ambient_connection(name, {}), Capability(capability))
+    with opened(run) as app:
+        return connect.setup(app.connection(connect.find(app.db, name)), Capability(capability), app.plugins)
+
+
+def tell_story(run: Run, what: str, *, identity: bool = False) -> None:
+    """Explains a finding or an identity, for a reader or as rows. `identity` True: identities only."""
+    from wardship.services import evaluate, explain, inventory
+    from wardship.services.formats import Listing
+
+    with opened(run) as app, app.facts() as facts:
+        rules = evaluate.workspace_rules(app.workspace)
+        if identity:
+            uid = inventory.find(facts, what)
+            story = explain.identity(app.db, facts, uid, rules=rules, now=app.clock(), plugins=app.plugins)
+        else:
+            story = explain.explain(app.db, facts, what, rules=rules, now=app.clock(), plugins=app.plugins)
+    if run.format != "table":
+        kit.emit(run, Listing(name="explanation", columns=explain.COLUMNS, rows=story.rows()))
+        return
+    from wardship.cli import render
+
+    run.say(render.story(story))
+
+
+def read_all(run: Run, app: App, connections: Sequence[Connection], *, fail_on: str | None = None) -> int:
+    """Scans the connections one after the other, tells the first findings early, and ends with what was seen."""
+    from wardship.services import scan
+
+    told: set[str] = set()
+    outcomes: list[Outcome] = []
+    for one in connections:
+        run.note(_("Reading %(name)s (%(connector)s) …") % {"name": one.name, "connector": one.connector})
+        outcome = scan.read(app.workspace, one, app.actor, app.plugins)
+        _clear(app)
+        outcomes.append(outcome)
+        _tell_outcome(run, outcome)
+        _tell_new_findings(run, app, told)
+    return conclude(run, app, outcomes, fail_on=fail_on)
+
+
+def _unheard(_message: str) -> None:
+    """The progress of what is quick."""
+
+
+def _clear(app: App) -> None:
+    clear = getattr(app.progress, "clear", None)
+    if clear:
+        clear()
+
+
+def _tell_outcome(run: Run, outcome: Outcome) -> None:
+    if outcome.error:
+        run.note("  " + _("stopped: %(what)s") % {"what": visible(outcome.error)})
+        if outcome.advice:
+            run.note("  " + _("Next: %(advice)s") % {"advice": visible(outcome.advice)})
+        return
+    run.note(
+        "  "
+        + _("%(areas)s areas read completely; %(items)s records, %(calls)s requests")
+        % {
+            "areas": format_share(outcome.complete, outcome.areas),
+            "items": format_number(outcome.items),
+            "calls": format_number(outcome.api_calls),
+        }
+    )
+
+
+def _tell_new_findings(run: Run, app: App, told: set[str]) -> None:
+    """The worst findings that were not told yet, at most five after each connection: something to read meanwhile."""
+    from wardship.services import listings
+
+    shown = 0
+    with app.facts() as facts:
+        for row in listings.findings(app.db, facts, severity="high"):
+            if row["uid"] in told:
+                continue
+            told.add(row["uid"])
+            if shown < 5:
+                run.note(f"  ! {_in_one_line(row)}")
+            shown += 1
+    if shown > 5:
+        run.note("    " + _("and %(n)d more") % {"n": shown - 5})
+
+
+def _in_one_line(finding: Row) -> str:
+    title, subject = visible(finding["title"], 70), visible(finding["subject"], 50)
+    return f"{word('severity', finding['severity'])}: {title}: {subject}"
+
+
+def conclude(run: Run, app: App, outcomes: Sequence[Outcome], *, fail_on: str | None = None) -> int:
+    """What was seen, what could not be read, the top findings, where to look next; and the exit code."""
+    from wardship.services import headline, listings, overview
+
+    with app.facts() as facts:
+        numbers = headline.compute(app.db, facts, app.clock())
+        missing = headline.unread(app.db, facts)
+        page = overview.write(app.workspace, facts, app.plugins)
+        top = list(_first(listings.findings(app.db, facts), 5))
+    run.say()
+    run.say(
+        _("Coverage      %(share)s of all areas read completely")
+        % {"share": format_share(numbers.areas_complete, numbers.areas)}
+    )
+    run.say(
+        _("Ownership     %(share)s have an attested owner; %(hinted)s have a hint that names a living person or team")
+        % {"share": format_share(numbers.owned, numbers.identities), "hinted": format_number(numbers.suggested)}
+    )
+    run.say(
+        _("Credentials   %(share)s static credentials are older than a year; age unknown: %(unknown)s")
+        % {
+            "share": format_share(numbers.static_old, numbers.static_credentials),
+            "unknown": format_number(numbers.static_age_unknown),
+        }
+    )
+    counts = ", ".join(f"{format_number(n)} {word('severity', name)}" for name, n in numbers.severities.items())
+    run.say(_("Findings      %(counts)s") % {"counts": counts or _("none open")})
+    if top:
+        run.say("\n" + _("Top findings"))
+        for row in top:
+            run.say(f"  {_in_one_line(row)}  [{row['uid']}]")
+    if missing:
+        run.say("\n" + _("Could not be read"))
+        for row in missing[:10]:
+            need = (
+                _("needs %(permission)s") % {"permission": row["missing_permission"]}
+                if row["missing_permission"]
+                else (row["detail"] or "")
+            )
+            what = f"{visible(row['system'], 30)}, {visible(row['kind'], 40)}"
+            run.say(f"  {what}: {word('status', row['status'])}; {visible(need, 90)}")
+        if len(missing) > 10:
+            run.say("  " + _("and %(n)d more: `wardship coverage --unread`") % {"n": len(missing) - 10})
+    run.say("\n" + _("Overview      %(path)s") % {"path": page})
+    run.say(_next(top[0]["subject"] if top else None, run))
+    if any(outcome.error for outcome in outcomes) or any(outcome.complete < outcome.areas for outcome in outcomes):
+        code = kit.INCOMPLETE
+    else:
+        code = kit.DONE
+    if fail_on and any(
+        n for name, n in numbers.severities.items() if SEVERITIES.index(name) <= SEVERITIES.index(fail_on)
+    ):
+        return kit.FINDINGS
+    return code
+
+
+def _next(subject: str | None, run: Run) -> str:
+    place = f" --workspace {run.workspace}" if run.workspace else ""
+    command = f"wardship explain '{visible(subject)}'{place}" if subject else f"wardship inventory{place}"
+    return _("Next          %(command)s") % {"command": command}
+
+
+def _first(rows: Iterator[Any], n: int) -> Iterator[Any]:
+    for place, row in enumerate(rows):
+        if place == n:
+            return
+        yield row

@@ -1,0 +1,137 @@
+"""The closed vocabularies of the model in a person's language. Data and exports keep the bare words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wardship.sdk.i18n import N_, _
+
+_KINDS = {
+    "directory_account": N_("directory account"),
+    "managed_service_account": N_("managed service account"),
+    "oauth_app": N_("OAuth app"),
+    "api_client": N_("API client"),
+    "access_key_holder": N_("access key holder"),
+    "personal_access_token": N_("personal access token"),
+    "deploy_key": N_("deploy key"),
+    "workload_role": N_("workload role"),
+    "managed_identity": N_("managed identity"),
+    "kubernetes_service_account": N_("Kubernetes service account"),
+    "ci_pipeline": N_("CI pipeline"),
+    "robot": N_("robot"),
+    "database_account": N_("database account"),
+    "secrets_manager_client": N_("secrets manager client"),
+    "supplier_account": N_("supplier account"),
+    "device": N_("device"),
+    "ai_agent": N_("AI agent"),
+}
+_CREDENTIALS = {
+    "access_key": N_("access key"),
+    "client_secret": N_("client secret"),
+    "certificate": N_("certificate"),
+    "federation": N_("federation trust"),
+    "console_password": N_("console password"),
+    "password": N_("password"),
+    "api_key": N_("API key"),
+    "token": N_("token"),
+    "ssh_key": N_("SSH key"),
+    "stored_secret": N_("stored secret"),
+    "identity_provider": N_("identity provider"),
+}
+_SEVERITIES = {
+    "critical": N_("critical"),
+    "high": N_("high"),
+    "medium": N_("medium"),
+    "low": N_("low"),
+    "info": N_("info"),
+}
+_TIERS = {
+    "control_plane": N_("control plane"),
+    "write": N_("write"),
+    "sensitive_read": N_("sensitive read"),
+    "read": N_("read"),
+}
+_OWNERS = {
+    "attested": N_("attested"),
+    "suggested": N_("suggested"),
+    "lapsed": N_("lapsed"),
+    "rejected": N_("rejected"),
+    "unresolved": N_("unresolved"),
+    "none": N_("no owner"),
+}
+_STANDINGS = {"own": N_("own"), "provider_managed": N_("provider-managed"), "foreign": N_("foreign")}
+_PRESENCES = {"present": N_("present"), "unconfirmed": N_("unconfirmed"), "gone": N_("gone")}
+_USES = {"used": N_("used"), "never": N_("never used")}
+_SCOPES = {
+    "running": N_("running"),
+    "complete": N_("complete"),
+    "partial": N_("partial"),
+    "failed": N_("failed"),
+    "skipped": N_("not read"),
+    "done": N_("done"),
+    "incomplete": N_("incomplete"),
+    "not_read": N_("not read"),
+}
+_STATES = {
+    "open": N_("open"),
+    "reopened": N_("reopened"),
+    "closed": N_("closed"),
+    "accepted": N_("accepted"),
+}
+_CONFIDENCES = {"confirmed": N_("confirmed"), "likely": N_("likely"), "tentative": N_("tentative")}
+_CHANGES = {
+    "appeared": N_("appeared"),
+    "changed": N_("changed"),
+    "unconfirmed": N_("unconfirmed"),
+    "gone": N_("gone"),
+    "returned": N_("returned"),
+    "opened": N_("opened"),
+    "closed": N_("closed"),
+    "reopened": N_("reopened"),
+}
+_FAMILIES = {
+    "system": N_("system"),
+    "identity": N_("identity"),
+    "credential": N_("credential"),
+    "grant": N_("grant"),
+    "owner": N_("owner"),
+    "person": N_("person"),
+    "supplier": N_("supplier"),
+    "finding": N_("finding"),
+}
+_REASONS = {
+    "missing_permission": N_("permission missing"),
+    "not_visible": N_("not visible"),
+    "throttled": N_("throttled"),
+    "deadline": N_("out of time"),
+    "unavailable": N_("did not answer"),
+    "unexpected": N_("unexpected answer"),
+}
+
+# column name -> its words. "unknown" means the same everywhere.
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "kind": _KINDS,
+    "type": _CREDENTIALS,
+    "severity": _SEVERITIES,
+    "criticality": _SEVERITIES,
+    "tier": _TIERS,
+    "worst_tier": _TIERS,
+    "owner_state": _OWNERS,
+    "state": {**_STATES, **_OWNERS},
+    "standing": _STANDINGS,
+    "presence": _PRESENCES,
+    "use_state": _USES,
+    "status": _SCOPES,
+    "confidence": _CONFIDENCES,
+    "change": _CHANGES,
+    "family": _FAMILIES,
+    "reason": _REASONS,
+}
+
+
+def word(column: str, value: str) -> str:
+    """`value` of `column` in the language in force; an unknown value stays as it is."""
+    if value == "unknown":
+        return _("unknown")
+    message = _WORDS.get(column, {}).get(value)
+    return _(message) if message else value

@@ -1,0 +1,135 @@
+"""Reading: one connection is scanned, or files are imported; then the facts are kept and the rules judge them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardship.ingest import scan as ingest
+from wardship.ingest.scan import Progress, ScanPolicy, ScanReport
+from wardship.ingest.work import Reader
+from wardship.model.errors import ConfigError, Error
+from wardship.model.policy import Policy
+from wardship.model.scan import ScopeStatus
+from wardship.sdk import registry
+from wardship.sdk.connector import Capability, Connection
+from wardship.sdk.i18n import _
+from wardship.services import evaluate
+from wardship.store.workspace import Workspace
+
+MAX_IMPORT_FILES = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How reading one connection went. `error` None: it was read, perhaps not all of it."""
+
+    connection: str
+    connector: str
+    resumed: bool
+    areas: int
+    complete: int
+    items: int
+    quarantined: int
+    api_calls: int
+    busy: int  # areas that another process was reading
+    error: str | None = None
+    advice: str = ""
+
+
+def read(ws: Workspace, connection: Connection, actor: str, plugins: Sequence[str] = ()) -> Outcome:
+    """Scans one connection, writes the facts and judges them. A refused credential is an Outcome, not an exception.
+
+    Raises ConfigError for a connector or settings that cannot work, Unavailable when the database does not answer.
+    """
+    try:
+        connector = registry.connector_module(connection.connector, plugins).connect(connection)
+    except ConfigError as error:
+        raise ConfigError(
+            _("connection %(name)s: %(what)s") % {"name": connection.name, "what": error.message}, advice=error.advice
+        ) from None
+    return _read(ws, connector, connection, actor)
+
+
+def read_files(
+    ws: Workspace, connection: Connection, files: Sequence[Path], actor: str, plugins: Sequence[str] = ()
+) -> Outcome:
+    """Imports the vendor's own export files. Raises ConfigError for files that are not there or not the vendor's."""
+    manifest = registry.manifest(connection.connector, plugins)
+    module = registry.connector_module(connection.connector, plugins)
+    if Capability.IMPORT not in manifest.permissions and not manifest.imports:
+        raise ConfigError(
+            _("connector %(connector)s reads no files") % {"connector": manifest.name},
+            advice=_("connect it with `wardship connect add %(connector)s`") % {"connector": manifest.name},
+        )
+    if len(files) > MAX_IMPORT_FILES:
+        raise ConfigError(
+            _("more than %(n)d files") % {"n": MAX_IMPORT_FILES}, advice=_("import them in several steps")
+        )
+    for file in files:
+        if not file.exists():
+            raise ConfigError(
+                _("there is no file %(path)s") % {"path": file},
+                advice=_("it reads: %(forms)s") % {"forms": "; ".join(_(form) for form in manifest.imports)},
+            )
+    return _read(ws, module.import_files(list(files), connection), connection, actor)
+
+
+def _read(ws: Workspace, reader: Reader, connection: Connection, actor: str) -> Outcome:
+    policy = evaluate.workspace_policy(ws)
+
+    def tell(progress: Progress) -> None:
+        connection.progress(
+            _("%(name)s: %(number)d of %(all)d, %(kind)s, %(items)d records")
+            % {
+                "name": connection.name,
+                "number": progress.number,
+                "all": progress.scopes,
+                "kind": progress.scope.kind,
+                "items": progress.items,
+            }
+        )
+
+    with contextlib.ExitStack() as stack:
+        close = getattr(reader, "close", None)
+        if close:
+            stack.callback(close)
+        report = ingest.run_scan(
+            ws.db,
+            reader,
+            connection_name=connection.name,
+            actor=actor,
+            progress=tell,
+            policy=_scan_policy(policy),
+        )
+    connection.progress(_("judging"))
+    evaluate.evaluate(ws, actor=actor, scan_seq=report.seq)
+    return _outcome(connection, report)
+
+
+def _scan_policy(policy: Policy) -> ScanPolicy:
+    return ScanPolicy(drop_guard_percent=policy.drop_guard_percent, drop_guard_minimum=policy.drop_guard_minimum)
+
+
+def _outcome(connection: Connection, report: ScanReport) -> Outcome:
+    error: Error | None = report.error
+    return Outcome(
+        connection=connection.name,
+        connector=connection.connector,
+        resumed=report.resumed,
+        areas=len(report.coverage) + len(report.busy),
+        complete=sum(one.status is ScopeStatus.COMPLETE for one in report.coverage),
+        items=sum(one.items for one in report.coverage),
+        quarantined=sum(one.quarantined for one in report.coverage),
+        api_calls=sum(one.api_calls for one in report.coverage),
+        busy=len(report.busy),
+        error=error.message if error else None,
+        advice=error.advice if error else "",
+    )
+
+
+def accept(ws: Workspace, actor: str, scope_key: str, reason: str) -> None:
+    """A person's word that a large drop in an area is real. Raises TransitionRefused where nothing waits."""
+    ingest.accept_held(ws.db, scope_key, actor=actor, reason=reason)
