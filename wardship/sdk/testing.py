@@ -408,18 +408,18 @@ def _bent(item: Any, chance: random.Random) -> Any:
     for _ in range(chance.randint(1, 3)):
         places = list(_places_of(item))
         if not places:
-            return chance.choice(_ODD)
+            return _plain(chance.choice(_ODD))
         holder, key = chance.choice(places)
         how = chance.random()
         if how < 0.6:
-            holder[key] = chance.choice(_ODD)
+            holder[key] = _plain(chance.choice(_ODD))  # a copy: what is bent is bent again
         elif how < 0.8:
             del holder[key]
         elif how < 0.9:
             holder[key] = [holder[key], holder[key]]
         else:
             holder[key] = {"value": holder[key]}
-    return item if chance.random() < 0.97 else chance.choice(_ODD)
+    return item if chance.random() < 0.97 else _plain(chance.choice(_ODD))
 
 
 def _places_of(value: Any) -> Iterator[tuple[Any, Any]]:
