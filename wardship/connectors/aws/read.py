@@ -17,7 +17,15 @@ from wardship.connectors.aws.manifest import MANIFEST, settings_of
 from wardship.connectors.aws.probe import check
 from wardship.connectors.aws.session import Api, Gone
 from wardship.connectors.aws.setup import guide
-from wardship.model.errors import ConfigError, DataError, Error, RetryableError, SkippableError, Unavailable
+from wardship.model.errors import (
+    ConfigError,
+    DataError,
+    Error,
+    RetryableError,
+    SkippableError,
+    Unavailable,
+    UnexpectedResponse,
+)
 from wardship.model.scan import Problem, RawPage, Scope
 from wardship.sdk.connector import CallStats, Capability, CheckResult, Connection, DriftLog, Record, SetupGuide
 
@@ -47,6 +55,9 @@ _DETAILS: Mapping[str, tuple[Sequence[str], str, str | None]] = {
     "iam.user": (("User",), "UserDetailList", "Users"),
     "iam.role": (("Role",), "RoleDetailList", "Roles"),
 }
+
+
+_REPORT_LATE = Problem(reason="unavailable", detail="the credential report could not be had: kinds are not known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,7 @@ class Account:
     groups_read: bool = False
     roles_read: bool = False
     report_asked: bool = False
+    report_late: bool = False  # it could not be had this time: what needs it is not complete
 
 
 class AwsConnector:
@@ -213,7 +225,8 @@ class AwsConnector:
             items = answer.get(name, ())
             self._remember(account, kind, items)
             token = answer.get("Marker") if answer.get("IsTruncated") else None
-            yield RawPage(items=items, next_token=token, expected_total=total)
+            late = kind == "iam.user" and account.report_late
+            yield RawPage(items=items, next_token=token, expected_total=total, problems=(_REPORT_LATE,) if late else ())
             if token is None:
                 break
         account.policies_read |= kind == "iam.policy"
@@ -278,8 +291,10 @@ class AwsConnector:
         if not account.report_asked:
             try:
                 self._report(account)
-            except (SkippableError, RetryableError):
+            except SkippableError:
                 account.known.report = None
+            except RetryableError:
+                account.known.report, account.report_late = None, True
 
     def _fetch_keys(self, account: Account) -> Iterator[RawPage]:
         """`key_ids`: one request a user with keys, for the ids that the report does not have."""
@@ -441,7 +456,7 @@ class AwsConnector:
             account.api.call(service, operation, params, region=scope.region)
         except Gone:
             return False
-        except (SkippableError, RetryableError):
+        except (SkippableError, RetryableError, UnexpectedResponse):
             return None
         return True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from wardship.model.errors import (
@@ -27,7 +28,7 @@ from wardship.sdk.connector import CallStats, Connection
 from wardship.sdk.i18n import N_
 from wardship.sdk.pace import full_jitter_s
 
-TRIES = 6
+TRIES = 5
 BASE_S = 0.3
 MOST_S = 20.0
 TIMEOUT_S = 30
@@ -109,6 +110,7 @@ class Api:
             raise ConfigError("the AWS connector needs botocore", advice="install `wardship[aws]`") from error
         profile = self._connection.settings.get("profile") or None
         session = botocore.session.Session(profile=profile if credentials is None else None)
+        session.register_component("data_loader", _loader())
         if self._connection.wire is not None:
             self._connection.wire.prepare_botocore(session)
         if credentials is not None:
@@ -230,6 +232,14 @@ class Api:
     def _region_of(self, service: str) -> str:
         """IAM, Organizations and the trail of IAM's events live in one region; the others in the default one."""
         return GLOBAL_REGION if service in ("iam", "organizations", "cloudtrail") else self.default_region
+
+
+@cache
+def _loader() -> Any:
+    """AWS's service descriptions, read once for all sessions: one takes 50 ms."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
 
 
 def _no_wait(_seconds: float) -> None:

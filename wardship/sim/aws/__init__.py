@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from wardship.sdk.connector import Connection
 from wardship.sim.aws.world import ADMINISTRATOR, AwsAccount, AwsWorld, IdentityCenter
 
-__all__ = ["ADMINISTRATOR", "AwsAccount", "AwsWorld", "IdentityCenter", "simulated", "small_world"]
+__all__ = ["ADMINISTRATOR", "AwsAccount", "AwsWorld", "IdentityCenter", "acting_target", "simulated", "small_world"]
 
 ACCOUNT = "111122223333"
 MEMBER = "444455556666"
@@ -17,13 +17,18 @@ REGION = "eu-west-1"
 
 def simulated(clock: Callable[[], datetime]) -> Connection:
     """A connection to `small_world`: two accounts of an organisation, with one of everything."""
-    return small_world(clock).connection(regions=REGION, member_role="wardship-discover")
+    return small_world(clock).connection(regions=REGION, member_role="wardship")
 
 
-def small_world(clock: Callable[[], datetime], *, page_size: int = 3) -> AwsWorld:
-    """One of everything that the AWS connector reads; lists come in pages of `page_size`."""
+def acting_target(_connection: Connection) -> str:
+    """A user of `small_world` with one key: a second may be made and deleted."""
+    return f"arn:aws:iam::{MEMBER}:user/etl"
+
+
+def small_world(clock: Callable[[], datetime], *, page_cap: int = 3) -> AwsWorld:
+    """One of everything that the AWS connector reads; lists come in pages of `page_cap`."""
     now = clock()
-    world = AwsWorld(clock=clock, page_size=page_size)
+    world = AwsWorld(clock=clock, page_cap=page_cap, lag_s=5.0)
     account = world.account(ACCOUNT, "main")
     member = world.account(MEMBER, "workloads")
     world.organisation(ACCOUNT)
@@ -55,7 +60,8 @@ def small_world(clock: Callable[[], datetime], *, page_size: int = 3) -> AwsWorl
     account.api_key(REGION, "partner")
     account.trust_anchor(REGION, "workshop")
     account.anchor_profile(REGION, "workshop", roles=[anywhere])
-    member.role("wardship-discover", trust=_trust({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "sts:AssumeRole", None))
+    for each in (account, member):
+        each.role("wardship", trust=_trust({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "sts:AssumeRole", None))
     member.user("etl", tags={"owner": "ana@acme.example"})
     member.key("etl", created=now - timedelta(days=10))
     center = world.identity_center(ACCOUNT, region=REGION)

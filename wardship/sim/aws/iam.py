@@ -41,7 +41,10 @@ def page(world: AwsWorld, rows: Sequence[Any], token: Any, size: Any = None) -> 
         if not str(token).startswith("page-") or not str(token)[5:].isdecimal():
             raise Refused("ValidationError", 400, "Invalid Marker")
         start = int(str(token)[5:])
-    end = start + min(world.page_size, int(size or world.page_size))
+    end = start + min(world.page_cap, int(size or world.page_cap))
+    bent = world.faults.shaping()
+    if bent is not None:  # a lie: an empty list, or half a page that calls itself the last
+        return list(rows[start : start + (end - start) // 2]) if bent == "short" else [], None
     return list(rows[start:end]), f"page-{end}" if end < len(rows) else None
 
 
@@ -357,7 +360,7 @@ def _saml(_world: AwsWorld, state: Row, caller: Caller, _params: Params, _region
 @answers("iam", "SimulatePrincipalPolicy")
 def _simulate(world: AwsWorld, _state: Row, caller: Caller, params: Params, _region: str) -> Row:
     """The simulation's own rule: what is not denied is allowed."""
-    denied = {fault.action for fault in world.faults if fault.account in (None, caller.account) and fault.status == 403}
+    denied = {action for action, account in world.denied if account in (None, caller.account)}
     decisions = [(action, "explicitDeny" if action in denied else "allowed") for action in params["ActionNames"]]
     return {"EvaluationResults": [{"EvalActionName": a, "EvalDecision": d} for a, d in decisions], **marked(None)}
 

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from wardship.sim.aws.world import Asked, AwsWorld, Row
+from wardship.sim.faults import Fault, Wrong
 
 _ACTION_SERVICE = {"sso-admin": "sso"}
 
@@ -75,18 +76,26 @@ def _answer(world: AwsWorld, model: Any, request: Row, signer: Any, context: Row
     operation = model.name
     region = context["client_region"]
     action = f"{_ACTION_SERVICE.get(service, service)}:{operation}"
+    fault = world.faults.next("POST", action, "")
     try:
+        _instead(fault, request["url"])
         with world.changing() as state:
             caller = _authenticate(world, state, request, signer, asked=(service, operation, region))
             world.calls.append(Asked(caller.account, action, region))
-            _fault(world, caller.account, action)
+            _authorise(world, caller, action)
             handler = HANDLERS.get((service, operation), _not_simulated)
             parsed = dict(handler(world, state, caller, context["simulated_params"], region))
         conform(parsed, model.output_shape, f"{service}.{operation}")
+        _spoil(world, fault, request["url"])
     except Refused as refused:
         error = {"Error": {"Code": refused.code, "Message": refused.message}, **_meta(refused.status)}
         return SimpleNamespace(status_code=refused.status, headers={}), error
     return SimpleNamespace(status_code=200, headers={}), {**parsed, **_meta(200)}
+
+
+def _authorise(world: AwsWorld, caller: Caller, action: str) -> None:
+    if {(action, None), (action, caller.account)} & world.denied:
+        raise Refused("AccessDenied", 403)
 
 
 def _not_simulated(_world: AwsWorld, _state: Row, _caller: Caller, _params: Mapping[str, Any], _region: str) -> Row:
@@ -97,13 +106,44 @@ def _meta(status: int) -> Row:
     return {"ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {}, "RequestId": "simulated"}}
 
 
-def _fault(world: AwsWorld, account: str, action: str) -> None:
-    for fault in world.faults:
-        if fault.action not in ("*", action) or fault.account not in (None, account) or fault.times == 0:
-            continue
-        if fault.times is not None:
-            fault.times -= 1
-        raise Refused(fault.code, fault.status)
+_REFUSALS = {
+    Wrong.THROTTLE: ("ThrottlingException", 400),
+    Wrong.UNAVAILABLE: ("ServiceUnavailable", 503),
+    Wrong.FORBIDDEN: ("AccessDenied", 403),
+    Wrong.UNAUTHORIZED: ("ExpiredToken", 403),
+    Wrong.EXPIRED_PAGE: ("InvalidMarker", 400),
+}
+
+
+def _instead(fault: Fault | None, url: str) -> None:
+    """What goes wrong before the call reaches anybody."""
+    from botocore.exceptions import EndpointConnectionError
+
+    if fault is None:
+        return
+    if fault.wrong is Wrong.UNREACHABLE:
+        raise EndpointConnectionError(endpoint_url=url, error="simulated")
+    if fault.wrong in _REFUSALS:
+        code, status = _REFUSALS[fault.wrong]
+        raise Refused(fault.code or code, fault.status or status)
+
+
+def _spoil(world: AwsWorld, fault: Fault | None, url: str) -> None:
+    """What goes wrong with the answer to a call that was carried out."""
+    from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+    from botocore.parsers import ResponseParserError
+
+    if fault is None:
+        return
+    if fault.wrong is Wrong.LOST:
+        raise ReadTimeoutError(endpoint_url=url, error="simulated")
+    if fault.wrong is Wrong.CUT:
+        raise ConnectionClosedError(endpoint_url=url)
+    if fault.wrong is Wrong.GARBAGE:
+        raise ResponseParserError("simulated")
+    wait = getattr(world.clock, "sleep", None)
+    if fault.wrong is Wrong.SLOW and wait is not None:
+        wait(fault.seconds)
 
 
 def _authenticate(world: AwsWorld, state: Row, request: Row, signer: Any, *, asked: tuple[str, str, str]) -> Caller:

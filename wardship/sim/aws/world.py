@@ -28,23 +28,14 @@ from typing import Any
 from wardship.model.errors import ConfigError
 from wardship.model.secret import Secret
 from wardship.sdk.connector import Connection
+from wardship.sim.faults import Faults
 
 Row = dict[str, Any]
+_LONG_AGO = "2006-03-14T00:00:00+00:00"  # what was filled in is settled everywhere
 ADMINISTRATOR: Mapping[str, Any] = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
 }
-
-
-@dataclass(slots=True)
-class Fault:
-    """An answer that goes wrong: `times` answers to `action` ("iam:ListUsers", or "*" for all) have this code."""
-
-    action: str
-    code: str
-    status: int
-    times: int | None = None  # None: always
-    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +57,14 @@ class AwsWorld:
         path: Path | None = None,
         lag_s: float = 0.0,
         trail_delay_s: float = 0.0,
-        page_size: int = 1000,
+        page_cap: int = 1000,
     ) -> None:
         self.clock = clock
         self.lag_s = lag_s
         self.trail_delay_s = trail_delay_s
-        self.page_size = page_size
-        self.faults: list[Fault] = []
+        self.page_cap = page_cap
+        self.faults = Faults()  # `on` is "POST iam:ListUsers": the action that the call needs
+        self.denied: set[tuple[str, str | None]] = set()
         self.calls: list[Asked] = []
         self._path = path
         self._lock = threading.RLock()
@@ -157,12 +149,8 @@ class AwsWorld:
         return IdentityCenter(self)
 
     def deny(self, action: str, *, account: str | None = None) -> None:
-        """Refuses an action from now on."""
-        self.faults.append(Fault(action, "AccessDenied", 403, None, account))
-
-    def fail(self, action: str, code: str, status: int, *, times: int | None = 1) -> None:
-        """Answers an action with an error: ("iam:ListUsers", "Throttling", 400), ("*", "ExpiredToken", 403) ..."""
-        self.faults.append(Fault(action, code, status, times))
+        """Refuses an action from now on, in one account or everywhere."""
+        self.denied.add((action, account))
 
     def secret_of(self, key_id: str) -> Secret:
         """The secret part of an access key of this world."""
@@ -303,11 +291,11 @@ class AwsAccount:
     ) -> str:
         """Gives a user an access key and returns its id. Raises ConfigError for a third one."""
         with self._changing() as (state, account):
-            key_id = mint(state, account["users"][user]["arn"], self._at(created))
+            key_id = mint(state, account["users"][user]["arn"], self._at(created), seen_since=_LONG_AGO)
             key = state["keys"][key_id]
             if not active:
                 key["status"] = "Inactive"
-                key["history"].append([self._at(created), "Inactive"])
+                key["history"].append([_LONG_AGO, "Inactive"])
             if last_used is not None:
                 key["last_used"] = [last_used.isoformat(), service, region]
         return key_id
@@ -315,7 +303,7 @@ class AwsAccount:
     def root_key(self) -> str:
         """A key of the root user."""
         with self._changing() as (state, account):
-            return mint(state, f"arn:aws:iam::{self.number}:root", account["created"])
+            return mint(state, f"arn:aws:iam::{self.number}:root", account["created"], seen_since=_LONG_AGO)
 
     def role(
         self,
@@ -463,8 +451,11 @@ class IdentityCenter:
         return arn
 
 
-def mint(state: Row, arn: str, created: str) -> str:
-    """A new access key for `arn`; two are the most, inactive ones included. Raises ConfigError."""
+def mint(state: Row, arn: str, created: str, *, seen_since: str | None = None) -> str:
+    """A new access key for `arn`; two are the most, inactive ones included. Raises ConfigError.
+
+    `seen_since`: from when on the change spreads; None: since it was created.
+    """
     if sum(key["arn"] == arn and not key.get("deleted") for key in state["keys"].values()) >= 2:
         raise ConfigError(f"{arn} has two access keys")
     key_id = new_id(state, "AKIA")
@@ -473,7 +464,7 @@ def mint(state: Row, arn: str, created: str) -> str:
         "secret": f"simulated-{key_id}-{os.urandom(12).hex()}",
         "status": "Active",
         "created": created,
-        "history": [[created, "Active"]],
+        "history": [[seen_since or created, "Active"]],
         "last_used": None,
     }
     return key_id
