@@ -136,7 +136,15 @@ class World:
         self.violations.append(f"stuck in {self.row().state}: {self.row().reason}")
         return self.row().state
 
-    def work(self, kill_at: int | None) -> tuple[int, bool]:
+    def drive_to_record(self, state: str) -> None:
+        """Works until a worker is killed just after it recorded its arrival in `state`."""
+        for _turn in range(50):
+            self.advance(max(self.row().due_at, self.row().leased_until or self.now))
+            self.work(None, stop_in=state)
+            if self.row().state == state:
+                return
+
+    def work(self, kill_at: int | None, *, stop_in: str = "") -> tuple[int, bool]:
         """One worker process. Returns how many probes it passed and whether it was killed."""
         read, write = os.pipe()
         pid = os.fork()
@@ -150,7 +158,8 @@ class World:
                     nonlocal seen
                     seen += 1
                     os.write(write, f"{name}\n".encode())
-                    if seen == kill_at:
+                    arrived = stop_in and name.startswith("after:db:") and self.row().state == stop_in
+                    if seen == kill_at or arrived:
                         os.kill(os.getpid(), signal.SIGKILL)
 
                 self.work_here(probe)
@@ -206,7 +215,12 @@ class World:
         self.checks += 3
         waits_for_answer = row.state == "INTENT" and row.attempts > 0  # its next look finds and removes it
         for id_, maker in live.items():
-            if maker == row.op_id and id_ not in values and not waits_for_answer and id_ not in row.foreign_ids:
+            if (
+                maker.startswith(row.op_id)
+                and id_ not in values
+                and not waits_for_answer
+                and id_ not in row.foreign_ids
+            ):
                 self.violations.append(f"I2 {id_} is live and its value is nowhere, in {row.state}")
         extra = set(live) - {current}
         if row.state in TERMINAL and any(id_ not in row.foreign_ids for id_ in extra):

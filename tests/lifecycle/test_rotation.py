@@ -186,7 +186,7 @@ class ValueStoredAfter(Rotation):
             type(self).late = values
 
         new = run.call("create", self.actor.create, run.row.target, run.op_id, keep)
-        return {"new_id": new, "minted_at": run.now, "successes": 0}
+        return {"new_id": new, "attempt": 1, "minted_at": run.now, "successes": 0}
 
     def _minted(self, run: Run) -> Event | Wait:
         if self.late:

@@ -149,7 +149,7 @@ _PREDEFINED_TIERS = {
 }
 
 _EMAIL = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
-_MARK = re.compile(r" ?\[wardship-([0-9a-f-]{36})\]")
+_MARK = re.compile(r" ?\[wardship-([0-9a-f-]{36}(?:\.\d{1,3})?)\]")
 
 _ROLE_SQL = """
 select r.rolname, r.rolcanlogin, r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls,

@@ -60,7 +60,7 @@ ARROWS: Mapping[tuple[str, str], Arrow] = {
     ("OLD_GONE", "delete_again"): Arrow(to="OLD_GONE", step="delete_old"),
     ("OLD_GONE", "clean"): Arrow(to="OLD_GONE", step="remove_lost"),
     ("OLD_GONE", "refuse"): Arrow(to=BLOCKED),
-    ("OLD_GONE", "reconcile"): Arrow(to="DONE"),
+    ("OLD_GONE", "reconcile"): Arrow(to="DONE", step="drop_pending"),
 }
 _OPEN = dict.fromkeys(state for state, _event in ARROWS)
 ANYWHERE: Mapping[str, str | None] = {"held": None, "reverified": None, "contradicted": BLOCKED}
@@ -134,11 +134,13 @@ class Rotation:
         live = self._list(run)
         known = set(json.loads(row.baseline)) | set(json.loads(row.foreign_ids))
         surplus = [found for found in live.values() if found.id not in known]
-        pending = run.call("pending", self.store.pending, row.op_id)
-        if pending is not None and pending.credential_id in {found.id for found in surplus}:
+        for n in range(row.attempts, 0, -1):
+            pending = run.call("pending", self.store.pending, _attempt(row.op_id, n))
+            if pending is None or pending.credential_id not in {found.id for found in surplus}:
+                continue
             # Nobody but this operation ever had the value: what it opens is ours.
             if run.call("test", self.actor.test, row.target, pending.credential_id, pending.value):
-                return Event("find", _minted(pending.credential_id, now))
+                return Event("find", _minted(pending.credential_id, n, now))
             if row.settle_from is not None and now < row.settle_from + timedelta(seconds=self.plan.test_deadline_s):
                 return Wait(now + timedelta(seconds=self.plan.spacing_s))
         if row.settle_from is not None and now < row.settle_from + self.settle:
@@ -178,8 +180,8 @@ class Rotation:
             return Event("prove")
         if now >= row.minted_at + timedelta(seconds=plan.test_deadline_s):
             return Event("turn_back", {"wanted": "undo", "reason": "the new credential did not prove itself in time"})
-        pending = run.call("pending", self.store.pending, row.op_id)
-        if pending is None:
+        pending = run.call("pending", self.store.pending, _label(row))
+        if pending is None or pending.credential_id != row.new_id:
             return Event("turn_back", {"wanted": "undo", "reason": "the store lost the new value"})
         again_at = now + timedelta(seconds=plan.spacing_s)
         if run.call("test", self.actor.test, row.target, row.new_id, pending.value):
@@ -189,7 +191,7 @@ class Rotation:
     def _tested(self, run: Run) -> Event | Wait:
         row = run.row
         current = run.call("current", self.store.current)
-        moved = current is not None and current.op_id == row.op_id  # and the worker died before it could say so
+        moved = current is not None and current.op_id == _label(row)  # and the worker died before it could say so
         if row.wanted != "undo" or moved:
             return Event("promote", {"reason": row.reason})
         if row.reverted_at is not None:  # consumers may still hold the new value
@@ -257,7 +259,7 @@ class Rotation:
         promoted = row.state in ("PROMOTED", "OLD_DISABLED", "OLD_GONE")
         if current is None:
             return "after a restore: the store is empty"
-        if not promoted and current.op_id == row.op_id:
+        if not promoted and current.op_id is not None and current.op_id.startswith(row.op_id):
             return "after a restore: this operation went further than the restored record says"
         if promoted and current.credential_id != row.new_id:
             return f"after a restore: the store's current credential is {current.credential_id}, not the new one"
@@ -292,9 +294,15 @@ class Rotation:
         if not surplus:
             return None
         ids = {found.id for found in surplus}
-        marked = [found.id for found in surplus if found.op_id == row.op_id]
-        ours = marked[0] if marked else run.call("find_created", self.actor.find_created, row.target, row.op_id)
-        return ours if ours in ids else None
+        attempts = [_attempt(row.op_id, n) for n in range(1, row.attempts + 1)]
+        for found in surplus:
+            if found.op_id in attempts:
+                return found.id
+        for attempt in attempts:
+            made = run.call("find_created", self.actor.find_created, row.target, attempt)
+            if made in ids:
+                return made
+        return None
 
     def _list(self, run: Run) -> dict[str, LiveCredential]:
         return {found.id: found for found in run.call("list_live", self.actor.list_live, run.row.target)}
@@ -320,30 +328,31 @@ class Rotation:
         }[step](run)
 
     def _create(self, run: Run) -> Mapping[str, Any]:
-        op_id = run.op_id
+        attempt = _attempt(run.op_id, run.row.attempts)
 
         def deliver(value: Secret, credential_id: str) -> None:
-            run.call("put_pending", self.store.put_pending, op_id, value, credential_id)
+            run.call("put_pending", self.store.put_pending, attempt, value, credential_id)
 
-        new_id = run.call("create", self.actor.create, run.row.target, op_id, deliver)
-        return _minted(new_id, run.now)
+        new_id = run.call("create", self.actor.create, run.row.target, attempt, deliver)
+        return _minted(new_id, run.row.attempts, run.now)
 
     def _remove_new(self, run: Run) -> Mapping[str, Any]:
         self._delete(run, run.row.new_id)  # before its value is forgotten: never a live key without its value
         return self._drop_pending(run)
 
     def _drop_pending(self, run: Run) -> Mapping[str, Any]:
-        run.call("drop_pending", self.store.drop_pending, run.op_id)
+        for n in range(1, run.row.attempts + 1):
+            run.call("drop_pending", self.store.drop_pending, _attempt(run.op_id, n))
         return {}
 
     def _move_label(self, run: Run) -> Mapping[str, Any]:
         run.call("promote", self.actor.promote, run.row.target, run.row.new_id)
-        run.call("move_label", self.store.promote, run.op_id)
+        run.call("move_label", self.store.promote, _label(run.row))
         return {"promoted_at": run.now}
 
     def _move_label_back(self, run: Run) -> Mapping[str, Any]:
         run.call("promote", self.actor.promote, run.row.target, run.row.old_id)
-        run.call("move_label_back", self.store.revert, run.op_id)
+        run.call("move_label_back", self.store.revert, _label(run.row))
         return {"reverted_at": run.now}
 
     def _disable_old(self, run: Run) -> Mapping[str, Any]:
@@ -471,8 +480,22 @@ def _refuse(reason: str, live: Iterable[str] = (), mine: str | None = None) -> E
     return Event("refuse", {"reason": reason, "foreign_ids": _ids(set(live) - {mine})})
 
 
-def _minted(credential_id: str, now: datetime) -> dict[str, Any]:
-    return {"new_id": credential_id, "minted_at": now, "successes": 0}
+def _attempt(op_id: str, n: int) -> str:
+    """The name of the n-th create of an operation, at the system and in the store.
+
+    Each answer that was lost can then be asked for by itself, and a worker that wakes up too late cannot put its
+    value in the place of the one that was proved since.
+    """
+    return op_id if n <= 1 else f"{op_id}.{n}"
+
+
+def _label(row: sa.Row[Any]) -> str:
+    """The store's name of the new value."""
+    return _attempt(row.op_id, row.attempt)
+
+
+def _minted(credential_id: str, attempt: int, now: datetime) -> dict[str, Any]:
+    return {"new_id": credential_id, "attempt": attempt, "minted_at": now, "successes": 0}
 
 
 def _ids(found: Iterable[str]) -> str:

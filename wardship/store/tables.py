@@ -555,6 +555,7 @@ rotation = Table(
     Column("old_id", Text),
     Column("new_id", Text),
     Column("attempts", Integer, nullable=False),  # creates announced
+    Column("attempt", Integer),  # which of them made new_id: its label in the store
     Column("settle_from", Instant),  # the newest change that the system may not show yet
     Column("successes", Integer, nullable=False),  # logins with the new one in a row
     Column("minted_at", Instant),
