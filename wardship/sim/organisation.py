@@ -47,7 +47,7 @@ def connections(
 ) -> Sequence[Connection]:
     """Connections to the organisation of that size ("s", "m" or "l"), in reading order: who it knows comes first."""
     plan = plans.plan(size, habits)
-    return [_register(plan, clock, folder), _entra(plan, clock, clean=not habits.stories), _aws(plan, clock)]
+    return [_register(plan, clock, folder), _entra(plan, clock), _aws(plan, clock)]
 
 
 def _register(plan: Plan, clock: Callable[[], datetime], folder: Path) -> Connection:
@@ -64,9 +64,9 @@ def _register(plan: Plan, clock: Callable[[], datetime], folder: Path) -> Connec
 # ---------------------------------------------------------------- Entra ID
 
 
-def _entra(plan: Plan, clock: Callable[[], datetime], *, clean: bool) -> Connection:
+def _entra(plan: Plan, clock: Callable[[], datetime]) -> Connection:
     tenant = EntraTenant(clock=clock, tenant_id=TENANT, name="Acme Ibérica", domain=DOMAIN)
-    if clean:
+    if not plan.stories:
         tenant.admin_consent["isEnabled"] = True
         tenant.authorization["defaultUserRolePermissions"]["permissionGrantPoliciesAssigned"] = []
     for person in plan.staff:
@@ -178,7 +178,29 @@ def _aws(plan: Plan, clock: Callable[[], datetime]) -> Connection:
             policies=[policies[name] for name in role.managed],
             inline={"work": role.inline} if role.inline else None,
         )
+    for number, account in enumerate(accounts.values()):
+        _regional(account, clock, neglected=plan.stories and number == 1)
+    if plan.stories:  # what a real tenant looks like: one account whose reader lacks a permission
+        world.deny("secretsmanager:ListSecrets", account=ACCOUNTS["acme-data"])
     return world.connection(key_id=key_id, regions=REGION, member_role=READER_ROLE)
+
+
+def _regional(account: AwsAccount, clock: Callable[[], datetime], *, neglected: bool) -> None:
+    """Secrets, certificates and API keys of one account; never a value."""
+    now = clock()
+    for name in ("claims/db", "pricing/db"):
+        account.secret(
+            REGION,
+            name,
+            RotationEnabled=True,
+            LastRotatedDate=now - timedelta(days=12),
+            LastAccessedDate=now - timedelta(days=1),
+        )
+    if neglected:
+        account.secret(REGION, "legacy/ftp", RotationEnabled=False, LastChangedDate=now - timedelta(days=900))
+    ends = now + timedelta(days=12 if neglected else 200)
+    account.certificate(REGION, f"api.{DOMAIN}", ends=ends, Type="AMAZON_ISSUED", InUse=True)
+    account.api_key(REGION, "brokers")
 
 
 def _reader(accounts: Mapping[str, AwsAccount], policy: str, clock: Callable[[], datetime], owner: Employee) -> str:

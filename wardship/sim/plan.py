@@ -116,6 +116,7 @@ class Plan:
     roles: Sequence[Role]
     apps: Sequence[App]
     suppliers: Sequence[SupplierRow]
+    stories: bool  # the usual debts and the planted stories; False: the clean twin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +204,7 @@ def plan(size: str, habits: Habits = LIVED_IN) -> Plan:
         story_users, story_roles, story_apps, story_suppliers = _stories(living, left)
         users, roles, apps = [*story_users, *users], [*story_roles, *roles], [*story_apps, *apps]
         suppliers += story_suppliers
-    return Plan(staff=staff, users=users, roles=roles, apps=apps, suppliers=suppliers)
+    return Plan(staff=staff, users=users, roles=roles, apps=apps, suppliers=suppliers, stories=habits.stories)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
