@@ -49,10 +49,10 @@ _THROTTLED = {
     "ThrottlingException", "ThrottledException", "TooManyRequestsException", "TransactionInProgressException",
 }  # fmt: skip
 _REFUSED = {
-    "AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidAccessKeyId",
-    "InvalidClientTokenId", "InvalidToken", "MissingAuthenticationToken", "RequestExpired", "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
+    "AuthFailure", "IncompleteSignature", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken",
+    "MissingAuthenticationToken", "SignatureDoesNotMatch", "UnrecognizedClientException",
 }  # fmt: skip
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _ABSENT = {
     "AWSOrganizationsNotInUseException", "OptInRequired", "RegionDisabledException", "SubscriptionRequiredException",
     "UnsupportedOperationException",
@@ -263,8 +263,8 @@ def _mapped(response: Mapping[str, Any], service: str, operation: str, params: M
         return Conflict(f"{operation}: the quota of the account or the user is used up")
     if code in _GONE:
         return Gone(f"{operation}: no such object ({code})", **where)
-    if code in _REFUSED:
-        if region:  # the same credentials work elsewhere: the region is not switched on for this account
+    if code in _REFUSED | _EXPIRED:
+        if region and code not in _EXPIRED:  # the same credentials work elsewhere: the region is not switched on for this account
             return NotVisible(f"region {region} refused the credentials ({code}): is it enabled?", **where)
         return AuthenticationFailed(f"AWS refused the credentials ({code})", advice=ASK_OPERATOR, **where)
     if code in _BAD_TOKEN or (code in _INVALID and any(name in params for name in _PAGING)):
