@@ -22,7 +22,7 @@ import zstandard
 from wardship.connectors.aws import import_files
 from wardship.connectors.aws.policy import facts, read_document, risk_flags
 from wardship.model.access import Grant, Tier
-from wardship.model.identity import Identity
+from wardship.model.identity import Identity, Standing
 from wardship.sdk.connector import Connection
 
 FLOORS = tomllib.loads(Path(__file__).with_name("floors.toml").read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ def test_administrators_are_control_plane_and_read_only_is_not(policies: list[di
     by_name = {policy["name"]: policy["document"] for policy in policies}
     for name in ("IAMFullAccess", "AWSOrganizationsFullAccess"):
         assert any(one.tier is Tier.CONTROL_PLANE for one in read_document(by_name[name])), name
-    for name in ("AWSCloudFormationReadOnlyAccess", "AWSCodeDeployReadOnlyAccess", "AWSNetworkFirewallReadOnlyAccess"):
+    for name in ("AWSCloudFormationReadOnlyAccess", "AWSCloudTrail_ReadOnlyAccess", "AWSNetworkFirewallReadOnlyAccess"):
         tiers = {one.tier for one in read_document(by_name[name])}
         assert tiers <= {Tier.READ, Tier.SENSITIVE_READ}, (name, tiers)
 
@@ -137,8 +137,8 @@ def _operations() -> Iterator[str]:
     from botocore.session import get_session
 
     session = get_session()
-    prefixes = {"sso-admin": "sso"}
-    for service in {action.partition(":")[0] for actions in facts().values() for action in actions} | {"sso-admin"}:
+    prefixes = {"sso-admin": "sso", "sesv2": "ses"}
+    for service in {action.partition(":")[0] for actions in facts().values() for action in actions} | set(prefixes):
         if service in session.get_available_services():
             for operation in session.get_service_model(service).operation_names:
                 yield f"{prefixes.get(service, service)}:{operation}".lower()

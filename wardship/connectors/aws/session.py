@@ -264,7 +264,7 @@ def _mapped(response: Mapping[str, Any], service: str, operation: str, params: M
     if code in _GONE:
         return Gone(f"{operation}: no such object ({code})", **where)
     if code in _REFUSED | _EXPIRED:
-        if region and code not in _EXPIRED:  # the same credentials work elsewhere: the region is not switched on for this account
+        if region and code not in _EXPIRED:  # they work elsewhere: the account has this region switched off
             return NotVisible(f"region {region} refused the credentials ({code}): is it enabled?", **where)
         return AuthenticationFailed(f"AWS refused the credentials ({code})", advice=ASK_OPERATOR, **where)
     if code in _BAD_TOKEN or (code in _INVALID and any(name in params for name in _PAGING)):
