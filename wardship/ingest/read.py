@@ -35,7 +35,9 @@ def read_scope(work: Work, reading: Reading, lease: Lease, deadline: datetime | 
     work.count_calls(reading)
     with work.db.read() as conn:
         reading.duplicates = scans.duplicates(conn, reading)
-        had_rows = scans.known_items(conn, reading.scope.key) > 0 or presence.has_rows(conn, reading.scope.key)
+        had_rows = reading.items == 0 and (
+            scans.known_items(conn, reading.scope.key) > 0 or presence.has_rows(conn, reading.scope.key)
+        )
     if status is ScopeStatus.COMPLETE:
         status = _judge(reading, had_rows=had_rows)
     reading.status = status

@@ -24,6 +24,12 @@ from wardship.sdk.i18n import _
 from wardship.store import sql, tables
 
 TTL = timedelta(seconds=60)
+_MINE = sa.and_(
+    tables.lease.c.name == sa.bindparam("lease"),
+    tables.lease.c.token == sa.bindparam("fence"),
+    tables.lease.c.holder == sa.bindparam("worker"),
+)
+_RENEW = sa.update(tables.lease).where(_MINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +65,7 @@ def take(conn: Connection, name: str, holder: str, at: datetime, ttl: timedelta 
 
 def hold(conn: Connection, lease: Lease, at: datetime, ttl: timedelta = TTL) -> None:
     """Renews the lease within the caller's transaction. Raises Conflict when somebody else has taken it."""
-    table = tables.lease
-    mine = sa.and_(table.c.name == lease.name, table.c.token == lease.token, table.c.holder == lease.holder)
-    if conn.execute(sa.update(table).where(mine).values(expires_at=at + ttl)).rowcount != 1:
+    if not _set_expiry(conn, lease, at + ttl):
         raise Conflict(
             _("%(name)s was taken over by another process") % {"name": lease.name},
             advice=_("let the other process finish, or run this again"),
@@ -70,9 +74,13 @@ def hold(conn: Connection, lease: Lease, at: datetime, ttl: timedelta = TTL) -> 
 
 def release(conn: Connection, lease: Lease, at: datetime) -> None:
     """Gives the lease back; does nothing when it is no longer ours."""
-    table = tables.lease
-    mine = sa.and_(table.c.name == lease.name, table.c.token == lease.token, table.c.holder == lease.holder)
-    conn.execute(sa.update(table).where(mine).values(expires_at=at))
+    _set_expiry(conn, lease, at)
+
+
+def _set_expiry(conn: Connection, lease: Lease, expires_at: datetime) -> bool:
+    """Moves the end of a lease that is still ours; False when it is not."""
+    values = {"lease": lease.name, "fence": lease.token, "worker": lease.holder, "expires_at": expires_at}
+    return conn.execute(_RENEW, values).rowcount == 1
 
 
 def _machine() -> str:

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,6 +29,7 @@ from wardship.store.db import Database, Write
 OPEN_PHASES = ("reading", "publishing", "settling")
 MAX_PROBLEMS = 200
 _scan, _reading, _scope = tables.scan, tables.scan_scope, tables.scope
+_SAVE = sa.update(_reading).where(_reading.c.id == sa.bindparam("reading"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,26 +258,26 @@ def left_over(conn: Connection, connection: str) -> list[Reading]:
 def save(conn: Connection, reading: Reading) -> None:
     """Writes the reading back."""
     conn.execute(
-        sa.update(_reading)
-        .where(_reading.c.id == reading.id)
-        .values(
-            status=reading.status.value,
-            phase=reading.phase,
-            checkpoint=reading.checkpoint,
-            restarts=reading.restarts,
-            pages=reading.pages,
-            items=reading.items,
-            quarantined=reading.quarantined,
-            duplicates=reading.duplicates,
-            expected_total=reading.expected_total,
-            api_calls=reading.api_calls,
-            throttles=reading.throttles,
-            problems=json.dumps([asdict(problem) for problem in reading.problems]),
-            published=json.dumps(reading.published, sort_keys=True),
-            settled=json.dumps(reading.settled, sort_keys=True),
-            held=reading.held,
-            finished_at=reading.finished_at,
-        )
+        _SAVE,
+        {
+            "reading": reading.id,
+            "status": reading.status.value,
+            "phase": reading.phase,
+            "checkpoint": reading.checkpoint,
+            "restarts": reading.restarts,
+            "pages": reading.pages,
+            "items": reading.items,
+            "quarantined": reading.quarantined,
+            "duplicates": reading.duplicates,
+            "expected_total": reading.expected_total,
+            "api_calls": reading.api_calls,
+            "throttles": reading.throttles,
+            "problems": json.dumps([asdict(problem) for problem in reading.problems]),
+            "published": json.dumps(reading.published, sort_keys=True),
+            "settled": json.dumps(reading.settled, sort_keys=True),
+            "held": reading.held,
+            "finished_at": reading.finished_at,
+        },
     )
 
 
@@ -343,16 +345,22 @@ def _reading_of(row: Row[Any]) -> Reading:
 def stage(conn: Connection, reading: Reading, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """Stages rows by family. A thing that was staged before in this reading is replaced: the last one stands."""
     for family, batch in rows.items():
-        table = stage_table(family)
-        keys = [column.name for column in table.primary_key]
-        last = {tuple(row[key] for key in keys[1:]): row for row in batch}
-        insert = sql.insert(conn.dialect.name, table)
-        replaced = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys}
-        conn.execute(
-            insert.on_conflict_do_update(index_elements=keys, set_=replaced),
-            [{"reading": reading.id, **row} for row in last.values()],
-        )
+        key = ("subject_uid", "source") if family == "usage" else ("uid",)
+        last = {tuple(row[name] for name in key): row for row in batch}
+        if last:
+            conn.execute(
+                _stage_statement(conn.dialect.name, family), [{"reading": reading.id, **row} for row in last.values()]
+            )
         reading.count(family, "staged", len(batch))
+
+
+@cache
+def _stage_statement(dialect: str, family: str) -> sa.Insert:
+    table = stage_table(family)
+    keys = [column.name for column in table.primary_key]
+    insert = sql.insert(dialect, table)
+    replaced = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=replaced)
 
 
 def stage_table(family: str) -> sa.Table:
