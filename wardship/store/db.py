@@ -14,7 +14,9 @@ Writers wait for each other, at most `LOCK_WAIT_S`; a thread that would wait for
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -183,7 +185,7 @@ def _sqlite_engine(url: URL, begin: str, lock_wait_s: float) -> Engine:
         dbapi.isolation_level = None  # we begin transactions ourselves, below
         cursor = dbapi.cursor()
         cursor.execute(f"PRAGMA busy_timeout={int(lock_wait_s * 1000)}")
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _use_wal(cursor, lock_wait_s)
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA recursive_triggers=ON")  # else INSERT OR REPLACE deletes without asking a trigger
@@ -197,6 +199,20 @@ def _sqlite_engine(url: URL, begin: str, lock_wait_s: float) -> Engine:
         conn.exec_driver_sql(begin)
 
     return engine
+
+
+def _use_wal(cursor: Any, lock_wait_s: float) -> None:
+    """Switches a new file to WAL. SQLite does not wait by itself when two processes do that at once: we do."""
+    end = time.monotonic() + lock_wait_s
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _postgresql_engine(url: URL, lock_wait_s: float, *, reader: bool) -> Engine:

@@ -414,10 +414,10 @@ def upgrade() -> None:
         """
     op_id text key, connection text, target text, state text, open_target text null, plan text, plan_hash text,
     approval text null, wanted text null, reason text null, baseline text, foreign_ids text, old_id text null,
-    new_id text null, attempts int, attempt int null, settle_from instant null, successes int, minted_at instant null,
-    promoted_at instant null, reverted_at instant null, confirmed_at instant null, disabled_at instant null,
-    token bigint, leased_until instant null, holder text null, due_at instant, epoch int, created_at instant,
-    updated_at instant
+    new_id text null, attempts int, attempt int null, settle_from instant null, successes int,
+    minted_at instant null, promoted_at instant null, reverted_at instant null, confirmed_at instant null,
+    disabled_at instant null, token bigint, leased_until instant null, holder text null, due_at instant, epoch int,
+    created_at instant, updated_at instant
     """,
         unique=[["open_target"]],
     )
