@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,15 +144,17 @@ def test_every_single_kill_with_the_state_on_postgresql(kind: str, make: Make, p
 @pytest.mark.chaos
 @pytest.mark.parametrize("kind", SIMULATED)
 def test_a_thousand_random_chains_while_a_person_makes_keys(kind: str, make: Make) -> None:
-    human_keys = states = 0
-    for seed in range(1000):
+    human_keys = states = kills = 0
+    runs = int(os.environ.get("WARDSHIP_CHAOS_CHAINS", "1000"))
+    for seed in range(runs):
         chance = random.Random(seed)
         with make(kind, human=chance) as world:
             state = world.drive(*(chance.randint(1, 60) for _kill in range(chance.randint(1, 6))))
             assert world.violations == [], f"seed {seed}"
             human_keys += sum(maker == "human" for maker in world.provider.live().values())
             states += state == "BLOCKED"
-    print(f"{kind}: {human_keys} human keys, none deleted; {states} runs blocked")
+        kills += world.kills
+    print(f"{kind}: {runs} chains, {kills} kills, {human_keys} human keys, none deleted; {states} runs blocked")
 
 
 def test_a_person_who_takes_the_free_slot_of_a_pair_keeps_it(make: Make) -> None:
