@@ -9,7 +9,10 @@ need() { # Debian packages that are missing
   local missing=("$@")
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing ${missing[*]} ..." >&2
-    apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+    local log
+    log=$(mktemp)
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } \
+      >"$log" 2>&1 || { tail -5 "$log" >&2; return 1; }
   else
     echo "missing: ${missing[*]}. Type:  sudo apt-get install --no-install-recommends ${missing[*]}" >&2
     return 1
@@ -28,7 +31,7 @@ case $WHAT in
 esac
 
 STAMP=$VENV/.installed-$WHAT
-WANT=$(cat "$LOCK" pyproject.toml hatch_build.py wardship/data/locale/*/LC_MESSAGES/*.po 2>/dev/null | sha256sum)
+WANT=$({ cat "$LOCK" pyproject.toml hatch_build.py && find wardship/data/locale -name '*.po' -exec cat {} +; } | sha256sum)
 if [ "$(cat "$STAMP" 2>/dev/null)" != "$WANT" ]; then
   [ -x "$VENV/bin/python" ] || python3 -m venv "$VENV"
   echo "installing Python packages ($WHAT) ..." >&2
