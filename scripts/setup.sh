@@ -31,7 +31,7 @@ case $WHAT in
 esac
 
 STAMP=$VENV/.installed-$WHAT
-WANT=$({ cat "$LOCK" pyproject.toml hatch_build.py && find wardship/data/locale -name '*.po' -exec cat {} +; } | sha256sum)
+WANT=$({ cat "$LOCK" pyproject.toml hatch_build.py && find wardship -name '*.po' -print0 | sort -z | xargs -0r cat; } | sha256sum)
 if [ "$(cat "$STAMP" 2>/dev/null)" != "$WANT" ]; then
   [ -x "$VENV/bin/python" ] || python3 -m venv "$VENV"
   echo "installing Python packages ($WHAT) ..." >&2
