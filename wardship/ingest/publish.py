@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 from wardship.ingest.work import Work
 from wardship.model.scan import Problem, ScopeStatus
 from wardship.sdk.i18n import _
 from wardship.store import leases, presence, scans, tables, versions
-from wardship.store.db import Write
+from wardship.store.db import Database, Write
 from wardship.store.leases import Lease
 from wardship.store.presence import Suspect, Tally
 from wardship.store.scans import Reading
@@ -17,8 +18,28 @@ _ORDER = (*tables.FAMILIES, "usage")
 _DISPROVING = ("identity", "credential")  # what a scope lists; people and suppliers are often only mentioned
 
 
+class _Turn:
+    """Lets other writers in between chunks.
+
+    PostgreSQL's writers stand in a queue. SQLite's look again every 0.1 s at most, and would meet the next chunk each
+    time: a pause just longer than that, after a quarter of a second of writing, is where everyone waiting gets in.
+    """
+
+    _WRITING_S, _PAUSE_S = 0.25, 0.11
+
+    def __init__(self, db: Database) -> None:
+        self._pauses = db.is_sqlite
+        self._began = time.monotonic()
+
+    def give(self) -> None:
+        if self._pauses and time.monotonic() - self._began > self._WRITING_S:
+            time.sleep(self._PAUSE_S)
+            self._began = time.monotonic()
+
+
 def publish(work: Work, reading: Reading, lease: Lease) -> None:
     """Publishes every staged row of the reading."""
+    turn = _Turn(work.db)
     while reading.published:
         with work.db.write(work.actor) as write:
             leases.hold(write.conn, lease, write.at)
@@ -40,6 +61,7 @@ def publish(work: Work, reading: Reading, lease: Lease) -> None:
         work.progress(reading, "publishing")
         if room > 0:
             return
+        turn.give()
 
 
 def settle(work: Work, reading: Reading, lease: Lease) -> None:
@@ -165,6 +187,7 @@ def _ask(work: Work, reading: Reading, lease: Lease, suspects: list[Suspect]) ->
 def _mark(work: Work, reading: Reading, lease: Lease, family: str) -> None:
     limit = work.policy.chunk_rows
     rows = limit
+    turn = _Turn(work.db)
     while rows == limit:
         with work.db.write(work.actor) as write:
             leases.hold(write.conn, lease, write.at)
@@ -176,6 +199,7 @@ def _mark(work: Work, reading: Reading, lease: Lease, family: str) -> None:
                 reading.scope.key,
                 {"scan": work.scan.id, "rows": rows, "changes": _since(before, reading)},
             )
+        turn.give()
 
 
 def _changes(reading: Reading) -> Counter[str]:

@@ -97,7 +97,7 @@ def _changes(conn: Connection, family: str, since: datetime, until: datetime | N
     )
     if until is not None:
         query = query.where(version.c.recorded_at <= until)
-    streamed = conn.execution_options(yield_per=_STREAM_ROWS).execute(query)
+    streamed = conn.execute(query.execution_options(yield_per=_STREAM_ROWS))
     for row in streamed.mappings():
         yield Change(
             family=family,

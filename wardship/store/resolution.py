@@ -159,8 +159,11 @@ def _differences(conn: Connection) -> list[tuple[str, _Line]]:
 def _merged(conn: Connection) -> dict[str, _Line]:
     """The lines of all rows that share an identity with another one."""
     groups = _Groups(_splits(conn))
-    declared = conn.execution_options(yield_per=CHUNK_ROWS).execute(
-        sa.select(_identity.c.uid, _identity.c.aliases).where(_identity.c.aliases != "[]").order_by(_identity.c.uid)
+    declared = conn.execute(
+        sa.select(_identity.c.uid, _identity.c.aliases)
+        .where(_identity.c.aliases != "[]")
+        .order_by(_identity.c.uid)
+        .execution_options(yield_per=CHUNK_ROWS)
     )
     declaring: dict[str, str] = {}
     named: set[str] = set()
