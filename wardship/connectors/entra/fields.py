@@ -10,7 +10,7 @@ from wardship.model.errors import DataError
 from wardship.model.identity import MAX_TEXT_CHARS
 from wardship.sdk.connector import Drift
 
-_ID = re.compile(r"[0-9A-Za-z._~-]{1,256}")  # goes into URLs: nothing that could lead elsewhere
+_ID = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z._~-]{0,255}")  # goes into URLs: nothing that could lead elsewhere
 
 
 def clean(text: str) -> str:

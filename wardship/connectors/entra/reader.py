@@ -48,6 +48,7 @@ _SP = (
 )
 _USER = "id,displayName,mail,userPrincipalName,accountEnabled,userType"
 _OWNER_FIELDS = ("@odata.type", "id", "displayName", "mail", "userPrincipalName")
+_NEVER_KEPT = ("secretText", "hint", "key")
 _APPS, _SPS = "/v1.0/applications", "/v1.0/servicePrincipals"
 _AGENTS = f"{_SPS}/microsoft.graph.agentIdentity"
 _POLICIES = {
@@ -77,15 +78,14 @@ def scrub(holder: Any) -> Any:
     key bytes, and everything about owners but who they are. Changes `holder` and returns it."""
     if not isinstance(holder, dict):
         return holder
-    for name in ("passwordCredentials", "keyCredentials"):
-        for entry in _list_of(holder[name]) if name in holder else ():
-            if isinstance(entry, dict):
-                for value in ("secretText", "hint", "key"):
-                    entry.pop(value, None)
-    for name in ("owners", "sponsors"):
-        if name in holder and isinstance(holder[name], list):
+    for name in [name for name in holder if name in ("passwordCredentials", "keyCredentials")]:
+        for entry in _list_of(holder[name]):
+            for value in [f for f in entry if f in _NEVER_KEPT] if isinstance(entry, dict) else ():
+                del entry[value]
+    for name in [name for name in holder if name in ("owners", "sponsors")]:
+        if isinstance(holder[name], list):
             holder[name] = [
-                {f: owner[f] for f in _OWNER_FIELDS if f in owner} if isinstance(owner, dict) else owner
+                {f: owner[f] for f in owner if f in _OWNER_FIELDS} if isinstance(owner, dict) else owner
                 for owner in holder[name]
             ]
     return holder
