@@ -4,6 +4,8 @@
 
     def simulated(clock) -> Connection        a connection to a freshly made small organisation, `wire` set
     def acting_target(connection) -> str      native id whose credentials may be made and deleted; absent: no acting
+
+A connector whose evidence is the real product may do without; then its own tests read and change the real product.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import os
 
 import pytest
 
+from wardship.sdk.connector import Evidence
 from wardship.sdk.registry import connector_module, connector_names
 from wardship.sdk.testing import NotTried, Suite
 
@@ -22,12 +25,13 @@ SIZE = int(os.environ.get("WARDSHIP_FUZZ", "200"))
 
 
 def suite(name: str, size: int = SIZE) -> Suite:
+    module = connector_module(name)
     if importlib.util.find_spec(f"wardship.sim.{name}") is None:
-        pytest.fail(f"connector {name!r} has no simulated system: wardship/sim/{name}.py is missing")
+        if module.MANIFEST.evidence is not Evidence.REAL_PRODUCT:
+            pytest.fail(f"connector {name!r} has no simulated system: wardship/sim/{name}.py is missing")
+        return Suite(module, simulated=None)
     sim = importlib.import_module(f"wardship.sim.{name}")
-    return Suite(
-        connector_module(name), simulated=sim.simulated, acting_target=getattr(sim, "acting_target", None), size=size
-    )
+    return Suite(module, simulated=sim.simulated, acting_target=getattr(sim, "acting_target", None), size=size)
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -42,7 +46,10 @@ def test_connector(name: str, check: str) -> None:
 @pytest.mark.chaos
 @pytest.mark.parametrize("name", connector_names())
 def test_parse_survives_ten_thousand_bent_items(name: str) -> None:
-    suite(name, size=10_000).parse_raises_data_errors_only()
+    try:
+        suite(name, size=10_000).parse_raises_data_errors_only()
+    except NotTried as reason:
+        pytest.skip(f"{name}: {reason}")
 
 
 def test_the_list_of_checks_is_the_suites_own() -> None:

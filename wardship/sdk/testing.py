@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import ModuleType
@@ -88,13 +88,16 @@ def read_all(connector: Connector) -> dict[Scope, ScopeRead]:
 
 
 class Suite:
-    """The checks of one connector. `seed` and `size` steer the fuzzing; a failure names what it did."""
+    """The checks of one connector. `seed` and `size` steer the fuzzing; a failure names what it did.
+
+    `simulated` None: the connector is proved on the real product alone; only what it says of itself is checked here.
+    """
 
     def __init__(
         self,
         module: ModuleType,
         *,
-        simulated: Simulated,
+        simulated: Simulated | None,
         acting_target: Callable[[Connection], str] | None = None,
         seed: int = 1,
         size: int = 200,
@@ -147,7 +150,15 @@ class Suite:
 
     def setup_needs_no_credential_and_names_each_permission(self) -> None:
         """`setup` works offline, in all three ways, says how to undo it, and forgets no permission."""
-        connection = dataclasses.replace(self._connection(), secret=_no_secret, wire=_NoNetwork())
+        name = self.manifest.name
+        connection = Connection(
+            name=name,
+            connector=name,
+            secret=_no_secret,
+            clock=SimClock(_NOW),
+            wire=_NoNetwork(),
+            settings=self._settings(),
+        )
         connector = self._module.connect(connection)
         for capability, permissions in self.manifest.permissions.items():
             if capability is Capability.IMPORT:
@@ -156,10 +167,11 @@ class Suite:
             _require(guide.capability is capability, f"setup({capability}) answers for {guide.capability}")
             for part in ("terraform", "cli", "portal", "remove"):
                 _require(bool(getattr(guide, part)), f"setup({capability}) has no {part}")
-            text = "\n".join((guide.terraform, guide.cli, *guide.portal))
+            text = "\n".join((guide.terraform, guide.cli, *guide.portal)).casefold()
             for permission in permissions:
                 _require(
-                    permission.name in text or permission.optional, f"setup({capability}) forgets {permission.name}"
+                    permission.name.casefold() in text or permission.optional,
+                    f"setup({capability}) forgets {permission.name}",
                 )
 
     # -------------------------------------------------------------- reading
@@ -310,9 +322,17 @@ class Suite:
     # -------------------------------------------------------------- the ways there
 
     def _connection(self) -> Connection:
+        if self._simulated is None:
+            raise NotTried("no simulated system: it is tried on the real product")
         connection = self._simulated(SimClock(_NOW))
         _require(connection.wire is not None, "simulated() gives a connection without a wire")
         return connection
+
+    def _settings(self) -> Mapping[str, str]:
+        """Settings that are no secrets: the simulated connection's own, or words where there is none."""
+        if self._simulated is not None:
+            return self._connection().settings
+        return {setting.name: setting.default or "x" for setting in self.manifest.settings if not setting.secret}
 
     def _connect(self, connection: Connection) -> Connector:
         connector: Connector = self._module.connect(connection)
