@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ import sqlglot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import ROOT
 from wardship.model.facts import FACTS
 from wardship.model.policy import Policy
 from wardship.sdk.fact_query import DIALECTS
@@ -219,8 +219,8 @@ def _answers(engine: Any) -> dict[str, list[str]]:
 
 
 @pytest.fixture
-def estate(seen_by_spark: Path) -> Iterator[Any]:
-    yield write_rows(seen_by_spark / "estate", _estate(), as_of=EXAMPLE_AS_OF)
+def estate(seen_by_spark: Path) -> Any:
+    return write_rows(seen_by_spark / "estate", _estate(), as_of=EXAMPLE_AS_OF)
 
 
 def test_postgresql_agrees_with_duckdb_on_every_row(estate: Any, postgres_url: str) -> None:
@@ -246,3 +246,15 @@ def test_postgresql_is_left_without_a_trace(estate: Any, postgres_url: str) -> N
         )
     engine.dispose()
     assert left == 0
+
+
+def test_the_pages_and_schemas_say_what_the_rules_say() -> None:
+    """Mended by `python scripts/rule_docs.py`."""
+    import runpy
+
+    made = runpy.run_path(str(ROOT / "scripts" / "rule_docs.py"))["pages"]()
+    for name, text in made.items():
+        assert (ROOT / "docs" / name).read_text("utf-8") == text, name
+    assert {path.name for path in (ROOT / "docs" / "rules").glob("*.md")} == {
+        name.removeprefix("rules/") for name in made if name.startswith("rules/")
+    }

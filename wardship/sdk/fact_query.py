@@ -54,7 +54,7 @@ _FUNCTIONS: Mapping[type[exp.Expression], str] = {
 _JSON_PATH = (exp.JSONPath, exp.JSONPathRoot, exp.JSONPathKey)
 _ALLOWED = frozenset((*_SHAPE, *_OPERATORS, *_FUNCTIONS, *_JSON_PATH))
 _READ_AGAIN = frozenset({"use_read_at", "last_used_at", "use_since", "last_seen_at"})
-_TYPES = frozenset({"TEXT", "VARCHAR", "INT", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP"})
+_TYPES = frozenset({"TEXT", "VARCHAR", "INT", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMPNTZ"})
 _JOINS = frozenset({"", "INNER", "LEFT", "LEFT OUTER", "CROSS"})
 
 
@@ -112,7 +112,7 @@ def compile_query(text: str, *, parameters: Collection[str] = PARAMETERS) -> Fac
         _check(tree, parameters)
         schema = {table: dict(columns) for table, columns in FACTS.items()}
         tree = qualify(tree, schema=schema, dialect="duckdb", quote_identifiers=True)
-        if whole := next((column for column in tree.find_all(exp.Column) if not column.table), None):
+        if whole := next((one for one in tree.find_all(exp.TableColumn)), None):
             raise _refused(whole, f"{whole.name!r} is no column", "name a column of a fact table")
         columns = _result_columns(tree)
         named = frozenset(placeholder.name for placeholder in tree.find_all(exp.Placeholder))
@@ -199,7 +199,7 @@ def _say_exactly(node: exp.Expression) -> exp.Expression:
         node.set("this", exp.cast(node.this, exp.DataType.Type.DATE))
         node.set("expression", exp.cast(node.expression, exp.DataType.Type.DATE))
     elif isinstance(node, exp.Placeholder) and not isinstance(node.parent, exp.Cast):
-        kind = exp.DataType.Type.TIMESTAMP if node.name == "as_of" else exp.DataType.Type.INT
+        kind = exp.DataType.build("TIMESTAMP" if node.name == "as_of" else "INT", dialect="duckdb")
         return exp.cast(node.copy(), kind)
     return node
 

@@ -47,7 +47,7 @@ SELECT
         WHEN count(*) = 1 OR NOT bool_and(json_valid(attributes)) THEN arg_min(attributes, place)
         ELSE CAST(
             list_reduce(
-                list(CAST(attributes AS JSON) ORDER BY place DESC),
+                list(TRY_CAST(attributes AS JSON) ORDER BY place DESC),
                 lambda below, above: json_merge_patch(below, above)
             ) AS VARCHAR
         )

@@ -1,0 +1,115 @@
+"""The wall in front of the engines: what is not listed does not pass, and what passes means one thing everywhere."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wardship.model.errors import ConfigError
+from wardship.sdk.fact_query import DIALECTS, compile_query
+
+REFUSED = [
+    ("", "one SELECT"),
+    ("SELECT uid FROM identity; SELECT 1", "one SELECT"),
+    ("COPY (SELECT 1) TO 'x'", "one SELECT"),
+    ("ATTACH 'x'", "one SELECT"),
+    ("PRAGMA database_list", "one SELECT"),
+    ("INSERT INTO identity VALUES (1)", "one SELECT"),
+    ("DROP TABLE identity", "one SELECT"),
+    ("SELECT uid FROM identity UNION SELECT uid FROM identity", "one SELECT"),
+    ("SELECT uid INTO x FROM identity", "Into is not allowed"),
+    ("SELECT * FROM read_csv('x')", "no fact table"),
+    ("SELECT uid FROM read_parquet('x')", "no fact table"),
+    ("SELECT uid FROM 'x.csv'", "no fact table is called 'x.csv'"),
+    ("SELECT uid FROM identities", "no fact table is called 'identities'"),
+    ("SELECT uid FROM main.identity", "names a schema"),
+    ("SELECT uid FROM information_schema.tables", "names a schema"),
+    ("SELECT (SELECT content FROM read_text('/etc/passwd')) AS x FROM identity", "no fact table"),
+    ("WITH identity AS (SELECT uid FROM credential) SELECT uid FROM identity", "hides a fact table"),
+    ("WITH RECURSIVE a AS (SELECT uid FROM identity) SELECT uid FROM a", "RECURSIVE"),
+    ("SELECT nope FROM identity", "'nope' could not be resolved"),
+    ("SELECT i.nope FROM identity AS i", "Unknown column: nope"),
+    ("SELECT i FROM identity AS i", "'i' is no column"),
+    ("SELECT getenv('HOME') AS x FROM identity", "function getenv is not allowed"),
+    ("SELECT random() AS x FROM identity", "rand is not allowed"),
+    ("SELECT current_timestamp AS x FROM identity", "current_timestamp is not allowed"),
+    ("SELECT now() AS x FROM identity", "is not allowed"),
+    ("SELECT COLUMNS(*) FROM identity", "columns is not allowed"),
+    ("SELECT unnest([1]) AS x FROM identity", "is not allowed"),
+    ("SELECT count(*) OVER () AS n FROM identity", "Window is not allowed"),
+    ("SELECT uid FROM identity, LATERAL (SELECT 1)", "Lateral is not allowed"),
+    ("SELECT uid FROM identity TABLESAMPLE 10%", "stands plain"),
+    ("SELECT uid FROM identity LIMIT 1", "no order and no limit"),
+    ("SELECT uid FROM identity ORDER BY uid", "no order and no limit"),
+    ("SELECT DISTINCT ON (uid) uid, name FROM identity", "DISTINCT ON"),
+    ("SELECT uid FROM identity NATURAL JOIN credential", "NATURAL join"),
+    ("SELECT uid FROM identity WHERE uid = :nope", "no parameter is called :nope"),
+    ("SELECT uid FROM identity WHERE uid = ?", "no parameter"),
+    ("SELECT uid FROM identity WHERE uid = $1", "no parameter"),
+    ("SELECT uid FROM identity WHERE enabled IS FALSE", "IS takes NULL only"),
+    ("SELECT date_diff('month', created_at, :as_of) AS x FROM identity", "days only"),
+    ("SELECT CAST(uid AS JSON) AS x FROM identity", "no cast to JSON"),
+    ("SELECT 1 + 1 FROM identity", "has no name"),
+    ("SELECT uid, uid FROM identity", "two columns 'uid'"),
+    ("SELECT uid FROM identity WHERE", "not understood"),
+    ("SELECT " + "(" * 400 + "1" + ")" * 400 + " AS x FROM identity", "nested too deeply"),
+    ("SELECT '" + "x" * 20_000 + "' AS x FROM identity", "20000 characters"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED, ids=[text[:40] for text, _ in REFUSED])
+def test_refused_with_a_reason_and_a_next_step(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match="(?i)" + message.replace("(", r"\(").replace("?", r"\?")) as caught:
+        compile_query(text)
+    assert caught.value.advice
+
+
+def test_what_a_query_names_is_known() -> None:
+    query = compile_query(
+        "SELECT c.uid AS subject_uid, date_diff('day', c.created_at, :as_of) AS age, c.last_used_at"
+        " FROM credential AS c JOIN identity AS i ON i.uid = c.identity_uid WHERE c.enabled AND :new_days > 1"
+    )
+    assert query.columns == ("subject_uid", "age", "last_used_at")
+    assert query.tables == {"credential", "identity"}
+    assert query.parameters == {"as_of", "new_days"}
+    assert query.moving == {"age", "last_used_at"}
+    assert query.arguments({"as_of": 1, "new_days": 2, "other": 3}) == {"as_of": 1, "new_days": 2}
+    assert query.unfiltered_arguments({"as_of": 1, "new_days": 2}) == {"as_of": 1}
+    assert "WHERE" not in query.unfiltered()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "said"),
+    [
+        ("duckdb", "CAST($as_of AS TIMESTAMP)"),
+        ("postgres", "CAST(%(as_of)s AS TIMESTAMP)"),
+        ("spark", "CAST(:as_of AS TIMESTAMP_NTZ)"),
+        ("clickhouse", "{as_of: DateTime64(6)}"),
+        ("trino", "CAST(:as_of AS TIMESTAMP)"),
+        ("snowflake", "CAST(:as_of AS TIMESTAMPNTZ)"),
+        ("bigquery", "@as_of"),
+    ],
+)
+def test_parameters_are_named_in_the_dialect_s_own_way(dialect: str, said: str) -> None:
+    assert said in compile_query("SELECT uid FROM identity WHERE created_at < :as_of").sql(dialect)
+
+
+def test_days_are_counted_the_same_way_everywhere() -> None:
+    query = compile_query("SELECT date_diff('day', created_at, :as_of) AS d FROM identity")
+    for dialect in DIALECTS:
+        assert query.sql(dialect).upper().count("DATE)") >= 2, "both ends are cut to their day"
+
+
+def test_comments_do_not_reach_an_engine() -> None:
+    query = compile_query("SELECT /* ; DROP */ uid FROM identity -- x")
+    assert all("DROP" not in query.sql(dialect) for dialect in DIALECTS)
+
+
+@given(st.text(max_size=200) | st.text("SELECT uidFROMidentity()';-*,.:$ \n", max_size=120))
+@settings(max_examples=100, deadline=None)
+def test_any_text_is_a_query_or_a_clear_refusal(text: str) -> None:
+    with contextlib.suppress(ConfigError):
+        assert compile_query(text).columns
