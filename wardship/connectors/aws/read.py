@@ -261,13 +261,23 @@ class AwsConnector:
         try:
             found = self._summary(account).get(name)
         except SkippableError:
-            account.summary = {}
             return None
         return found if isinstance(found, int) else None
 
     def _report(self, account: Account) -> list[dict[str, str]]:
         """The credential report's rows: made anew when the last is older than four hours (AWS's own rule)."""
         account.report_asked = True
+        account.report_late = True  # until it is here
+        try:
+            rows = self._fetch_report(account)
+        except SkippableError:
+            account.report_late = False  # it will not come: the scope of the report says so
+            raise
+        account.report_late = False
+        account.known.report = {row["arn"]: row for row in rows if row.get("arn")}
+        return rows
+
+    def _fetch_report(self, account: Account) -> list[dict[str, str]]:
         for _poll in range(REPORT_POLLS):
             state = self._call(account, "iam", "GenerateCredentialReport").get("State")
             if state == "COMPLETE":
@@ -280,11 +290,9 @@ class AwsConnector:
             raise Unavailable("the credential report was not ready in time", system="aws", operation="iam")
         content = self._call(account, "iam", "GetCredentialReport").get("Content", b"")
         try:
-            rows = report.rows(content.decode("utf-8") if isinstance(content, bytes) else str(content))
+            return report.rows(content.decode("utf-8") if isinstance(content, bytes) else str(content))
         except (UnicodeDecodeError, DataError) as error:
             raise Unavailable("the credential report that AWS sent cannot be read", system="aws") from error
-        account.known.report = {row["arn"]: row for row in rows if row.get("arn")}
-        return rows
 
     def _try_report(self, account: Account) -> None:
         """The report where it can be read: without it the kind of a user stays unknown."""
@@ -294,7 +302,7 @@ class AwsConnector:
             except SkippableError:
                 account.known.report = None
             except RetryableError:
-                account.known.report, account.report_late = None, True
+                account.known.report = None
 
     def _fetch_keys(self, account: Account) -> Iterator[RawPage]:
         """`key_ids`: one request a user with keys, for the ids that the report does not have."""
@@ -377,7 +385,7 @@ class AwsConnector:
         if self._members is None:
             try:
                 self._list_members()
-            except (SkippableError, RetryableError):
+            except SkippableError:
                 self._members = {}
         return self._members or {}
 
@@ -396,12 +404,13 @@ class AwsConnector:
         """(region, instance): an organisation has one instance, in one region."""
         if self._center is None:
             regions = self._settings.regions or (self._api().default_region,)
-            self._center = regions[0], None
+            found: tuple[str, Mapping[str, Any] | None] = regions[0], None
             for region in regions:
                 instances = self._api().call("sso-admin", "ListInstances", {}, region=region).get("Instances", ())
                 if instances:
-                    self._center = region, instances[0]
+                    found = region, instances[0]
                     break
+            self._center = found
         return self._center
 
     def _fetch_permission_sets(self, region: str, instance: str, token: str | None) -> Iterator[RawPage]:
