@@ -294,6 +294,7 @@ class PostgresqlConnector:
             ),
             cli=(
                 f"create role {name} login{' createrole' if acting else ''};\n\\password {name}\n"
+                f"grant connect on database postgres to {name};\n"
                 + (
                     "-- a pair: one group role that owns everything, two login roles that belong to it\n"
                     "create role app_b nologin valid until '-infinity' in role app;\n"
@@ -305,7 +306,7 @@ class PostgresqlConnector:
             portal=(
                 N_("Managed services: make the role in the provider's console, or with psql as its administrator."),
             ),
-            remove=f"drop role {name};\n",
+            remove=f"revoke connect on database postgres from {name};\ndrop role {name};\n",
         )
 
     def _ask(self, query: str, values: dict[str, Any] | None = None) -> list[dict[str, Any]]:
