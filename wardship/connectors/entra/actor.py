@@ -121,10 +121,8 @@ class EntraActor:
         path = f"/v1.0/applications/{_ident(target)}/removePassword"
         try:
             self._graph.request("POST", path, json={"keyId": key_id}, idempotent=True, needs=_NEEDS, missing_ok=True)
-        except UnexpectedResponse:
-            # Graph answers 400 for a key that is gone, which a repeated or lagging call may meet.
-            if any(entry.id("keyId") == key_id for entry in self._secrets(target)):
-                raise
+        except NotVisible:
+            return  # a replica still listed what is gone; whether it is, the saga's last look after the lag proves
 
     def last_used(self, target: str, credential_id: str) -> Usage:
         key_id = _key_id(target, credential_id)

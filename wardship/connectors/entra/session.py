@@ -103,7 +103,7 @@ def tenant_of(connection: Connection) -> str:
 
 
 def _classify(refusal: Refusal) -> ConnectorError | None:
-    """A missing licence is not a missing permission, and a type that a cloud does not have yet is not an accident."""
+    """What Graph says with a general refusal and means exactly: no licence, no such type, no such secret."""
     if refusal.code == _NO_LICENCE:
         return NotVisible(
             f"{refusal.operation}: the tenant has no Entra ID P1 licence",
@@ -111,6 +111,8 @@ def _classify(refusal: Refusal) -> ConnectorError | None:
         )
     if "microsoft.graph.agentIdentity" in refusal.operation and refusal.status in (400, 404, 501):
         return NotVisible(f"{refusal.operation}: this tenant or cloud has no agent identities")
+    if refusal.operation.endswith("/removePassword") and refusal.status == 400:
+        return NotVisible(f"{refusal.operation}: no such secret")
     return None
 
 
