@@ -26,6 +26,7 @@ from wardship.model.secret import Secret
 from wardship.sdk.i18n import _
 
 MAX_FILE_BYTES = 1_000_000
+_MAX_DEPTH = 20
 _REFERENCE = re.compile(r"(env|file):(.+)", re.DOTALL)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -136,6 +137,11 @@ def load_settings(path: Path) -> Settings:
         ) from None
     except UnicodeDecodeError:
         raise _not_yaml(path, None) from None
+    return parse_settings(text, path)
+
+
+def parse_settings(text: str, path: Path) -> Settings:
+    """The settings that `text` holds; `path` is only named in errors. Raises ConfigError as `load_settings`."""
     loaded = _plain_yaml(text, path)
     if loaded is not None and not isinstance(loaded, dict):
         raise ConfigError(
@@ -187,9 +193,12 @@ def settings_schema() -> dict[str, Any]:
 
 def _plain_yaml(text: str, path: Path) -> Any:
     """Safe YAML without aliases: a few of them can stand for millions of nodes."""
+    depth = 0
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > _MAX_DEPTH:
                 raise _not_yaml(path, event.start_mark.line if event.start_mark else None)
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
@@ -202,7 +211,7 @@ def _not_yaml(path: Path, line: int | None) -> ConfigError:
     return ConfigError(
         _("the settings %(path)s are not valid YAML (line %(line)s)")
         % {"path": path, "line": "?" if line is None else line + 1},
-        advice=_("compare with docs/settings.md; aliases (*name) are not allowed"),
+        advice=_("compare with docs/settings.md; aliases (*name) and deep nesting are not allowed"),
     )
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from wardship.config import Settings, is_reference, load_settings, resolve_secret
+from wardship.config import Settings, is_reference, load_settings, parse_settings, resolve_secret
 from wardship.model.errors import ConfigError
 from wardship.sdk.i18n import _
 from wardship.store import checkpoint, keys, migrations
@@ -60,6 +60,8 @@ class Workspace:
                 _("there is a workspace in %(path)s already") % {"path": path},
                 advice=_("use it as it is, or choose another folder with --workspace"),
             )
+        text = _NEW_SETTINGS + (f"database_url: {_quoted(database_url)}\n" if database_url else "")
+        settings = parse_settings(text, path / SETTINGS_FILE)  # before anything is written: it may hold a password
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             for name in _FOLDERS:
@@ -74,18 +76,15 @@ class Workspace:
         if not (path / "keys" / "pepper").exists():
             keys.create_pepper(path / "keys" / "pepper")
         keys.SigningKeys.ensure(path / "keys")
-        text = _NEW_SETTINGS + (f"database_url: {_quoted(database_url)}\n" if database_url else "")
-        settings_file = path / SETTINGS_FILE
-        partial = path / "tmp" / SETTINGS_FILE
-        partial.write_text(text, encoding="utf-8")
-        settings = load_settings(partial)
         db = _database(path, settings, clock)
         try:
             migrations.migrate(db)
         except BaseException:
             db.close()
             raise
-        partial.replace(settings_file)  # last: a folder with this file is a whole workspace
+        partial = path / "tmp" / SETTINGS_FILE
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path / SETTINGS_FILE)  # last: a folder with this file is a whole workspace
         return cls(path, settings, db)
 
     @classmethod
