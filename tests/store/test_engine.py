@@ -70,8 +70,7 @@ def test_engines_give_the_same_answer(engine: Any, text: str, rows: list[tuple[A
 
 def test_postgresql_can_only_read(snapshot: Snapshot, postgres_url: str) -> None:
     with PostgresEngine(snapshot, postgres_url) as engine:
-        with pytest.raises(Unavailable, match="read-only"):
-            list(engine.query("SELECT lo_create(0)", {}))
+        assert list(engine.query("SELECT current_setting('transaction_read_only')", {})) == [("on",)]
         with pytest.raises(Unavailable, match="syntax"):
             list(engine.query("CREATE TABLE x AS SELECT 1", {}))
 

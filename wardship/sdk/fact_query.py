@@ -28,16 +28,16 @@ DIALECTS = ("duckdb", "postgres", "spark", "clickhouse", "trino", "snowflake", "
 
 MAX_CHARS = 20_000
 
-_SHAPE: tuple[type[exp.Expression], ...] = (
+_SHAPE: tuple[type[exp.Expr], ...] = (
     exp.Select, exp.From, exp.Join, exp.Where, exp.Group, exp.Having, exp.Distinct, exp.Subquery, exp.With, exp.CTE,
     exp.Table, exp.TableAlias, exp.Alias, exp.Column, exp.Identifier, exp.Star, exp.Literal, exp.Null, exp.Boolean,
     exp.Placeholder, exp.Paren, exp.Tuple, exp.DataType, exp.Var,
 )  # fmt: skip
-_OPERATORS: tuple[type[exp.Expression], ...] = (
+_OPERATORS: tuple[type[exp.Expr], ...] = (
     exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Is, exp.In, exp.Exists,
     exp.Between, exp.Like, exp.ILike, exp.Add, exp.Sub, exp.Mul, exp.Neg, exp.DPipe, exp.Case, exp.If, exp.Cast,
 )  # fmt: skip
-_FUNCTIONS: Mapping[type[exp.Expression], str] = {
+_FUNCTIONS: Mapping[type[exp.Expr], str] = {
     exp.Coalesce: "coalesce",
     exp.Nullif: "nullif",
     exp.Lower: "lower",
@@ -71,7 +71,7 @@ class FactQuery:
     moving: frozenset[str]
     tables: frozenset[str]
     parameters: frozenset[str]
-    _tree: exp.Expression = field(repr=False)
+    _tree: exp.Expr = field(repr=False)
 
     @cached_property
     def _sql(self) -> dict[str, str]:
@@ -108,9 +108,9 @@ def compile_query(text: str, *, parameters: Collection[str] = PARAMETERS) -> Fac
         statements = [tree for tree in sqlglot.parse(text, read="duckdb") if tree is not None]
         if len(statements) != 1 or not isinstance(statements[0], exp.Select):
             raise ConfigError("a query is one SELECT and nothing else", advice="write a single SELECT statement")
-        tree = statements[0]
+        tree: exp.Expr = statements[0]
         _check(tree, parameters)
-        schema = {table: dict(columns) for table, columns in FACTS.items()}
+        schema: dict[str, object] = {table: dict(columns) for table, columns in FACTS.items()}
         tree = qualify(tree, schema=schema, dialect="duckdb", quote_identifiers=True)
         if whole := next((one for one in tree.find_all(exp.TableColumn)), None):
             raise _refused(whole, f"{whole.name!r} is no column", "name a column of a fact table")
@@ -125,7 +125,7 @@ def compile_query(text: str, *, parameters: Collection[str] = PARAMETERS) -> Fac
     return FactQuery(text=text, columns=columns, moving=_moving(tree), tables=tables, parameters=named, _tree=tree)
 
 
-def _check(tree: exp.Expression, parameters: Collection[str]) -> None:
+def _check(tree: exp.Expr, parameters: Collection[str]) -> None:
     ctes = {cte.alias for cte in tree.find_all(exp.CTE)}
     for node in tree.walk():
         if type(node) not in _ALLOWED:
@@ -175,7 +175,7 @@ def _check(tree: exp.Expression, parameters: Collection[str]) -> None:
                 pass
 
 
-def _result_columns(tree: exp.Expression) -> tuple[str, ...]:
+def _result_columns(tree: exp.Expr) -> tuple[str, ...]:
     names = tuple(select.alias_or_name for select in tree.selects)  # type: ignore[attr-defined] # a Select by now
     for name in names:
         if name.startswith("_col_") or not name.isidentifier():
@@ -185,7 +185,7 @@ def _result_columns(tree: exp.Expression) -> tuple[str, ...]:
     return names
 
 
-def _moving(tree: exp.Expression) -> frozenset[str]:
+def _moving(tree: exp.Expr) -> frozenset[str]:
     return frozenset(
         select.alias_or_name
         for select in tree.selects  # type: ignore[attr-defined] # a Select
@@ -194,7 +194,7 @@ def _moving(tree: exp.Expression) -> frozenset[str]:
     )
 
 
-def _say_exactly(node: exp.Expression) -> exp.Expression:
+def _say_exactly(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.DateDiff):
         node.set("this", exp.cast(node.this, exp.DataType.Type.DATE))
         node.set("expression", exp.cast(node.expression, exp.DataType.Type.DATE))
@@ -204,7 +204,7 @@ def _say_exactly(node: exp.Expression) -> exp.Expression:
     return node
 
 
-def _dialect_tree(tree: exp.Expression, dialect: str) -> exp.Expression:
+def _dialect_tree(tree: exp.Expr, dialect: str) -> exp.Expr:
     tree = tree.copy()
     for found in list(tree.find_all(exp.JSONExtractScalar)):
         if dialect == "postgres":  # its JSON functions take JSON, not text
@@ -218,12 +218,12 @@ def _dialect_tree(tree: exp.Expression, dialect: str) -> exp.Expression:
     return tree
 
 
-def _refused(node: exp.Expression, message: str, advice: str) -> ConfigError:
+def _refused(node: exp.Expr, message: str, advice: str) -> ConfigError:
     line = next((part.meta["line"] for part in node.walk() if "line" in part.meta), None)
     return ConfigError(f"{message}" + (f" (query line {line})" if line else ""), advice=advice)
 
 
-def _word(node: exp.Expression) -> str:
+def _word(node: exp.Expr) -> str:
     if isinstance(node, exp.Anonymous):
         return f"function {node.name.lower()[:80]}"
     if isinstance(node, exp.Func):

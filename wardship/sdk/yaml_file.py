@@ -72,7 +72,7 @@ def read_yaml(text: str, name: str) -> YamlFile:
 def _refuse_dangers(text: str, name: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise ConfigError(f"{name}, line {line}: anchors and aliases are not allowed", advice="write it out")
         if getattr(event, "tag", None):
@@ -100,4 +100,4 @@ def _build(node: Any, place: tuple[str | int, ...], lines: dict[tuple[str | int,
             found[key] = _build(value_node, (*place, key), lines, name)
             lines[*place, key] = line
         return found
-    return yaml.SafeLoader("").construct_object(node)  # type: ignore[no-untyped-call] # the stubs leave it untyped
+    return yaml.SafeLoader("").construct_object(node)
