@@ -52,6 +52,9 @@ class AwsUser:
         self.connection = self.world.connection(role_arn=role)
         self.op_id = "?"
 
+    def list_live(self, target: str) -> Any:
+        return self.fresh().list_live(target)
+
     def fresh(self) -> Actor:
         return aws.act(self.connection)
 
@@ -85,6 +88,9 @@ class EntraApplication:
         if self.file.exists():
             tenant._load(self.file)
         return tenant, target
+
+    def list_live(self, target: str) -> Any:
+        return self.fresh().list_live(target)
 
     def fresh(self) -> Actor:
         self._tenant()

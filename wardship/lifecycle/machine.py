@@ -35,6 +35,7 @@ from wardship.model.errors import (
     StateError,
     TransitionRefused,
 )
+from wardship.sdk.i18n import _
 from wardship.store import tables
 from wardship.store.db import Database
 
@@ -161,7 +162,7 @@ class Machine:
         with self.db.read() as conn:
             row = conn.execute(self.table.select().where(self.table.c.op_id == op_id)).first()
         if row is None:
-            raise TransitionRefused(f"there is no operation {op_id}")
+            raise TransitionRefused(_("there is no operation %(op)s") % {"op": op_id})
         return row
 
     def frozen(self) -> str | None:
@@ -203,7 +204,10 @@ class Machine:
         try:
             return run.workflow.arrows[run.row.state, event]
         except KeyError:
-            raise TransitionRefused(f"operation {run.op_id}: no {event!r} in state {run.row.state}") from None
+            raise TransitionRefused(
+                _("operation %(op)s: no %(event)s in state %(state)s")
+                % {"op": run.op_id, "event": event, "state": run.row.state}
+            ) from None
 
     def _wait(self, run: Run, wait: Wait) -> None:
         if wait.reason != run.row.reason and wait.reason is not None:
@@ -224,7 +228,10 @@ class Machine:
             )
             row = conn.execute(self.table.select().where(c.op_id == op_id)).one()
         if not taken.rowcount:
-            raise LeaseLost(f"operation {op_id} is held by {row.holder} until {row.leased_until.isoformat()}")
+            raise LeaseLost(
+                _("operation %(op)s is held by %(holder)s until %(until)s")
+                % {"op": op_id, "holder": row.holder, "until": row.leased_until.isoformat()}
+            )
         self.probe("after:db:lease")
         return Run(machine=self, workflow=workflow, row=row, token=row.token)
 
@@ -255,7 +262,9 @@ class Run:
         """Calls out. Raises Frozen under the kill switch and LeaseLost when the lease is no longer ours."""
         why = self.machine.frozen()
         if why is not None:
-            raise Frozen(f"actions are frozen: {why}", advice="lift the freeze once its cause is mended")
+            raise Frozen(
+                _("actions are frozen: %(why)s") % {"why": why}, advice=_("lift the freeze once its cause is mended")
+            )
         self._hold()
         self.machine.probe(f"before:call:{name}")
         result = function(*args)
@@ -277,7 +286,9 @@ class Run:
         with machine.db.write(self.machine.holder) as write:
             moved = write.conn.execute(self.mine().where(machine.table.c.state == before).values(values))
             if not moved.rowcount:
-                raise LeaseLost(f"operation {self.op_id}: another worker took it, nothing was recorded")
+                raise LeaseLost(
+                    _("operation %(op)s: another worker took it, nothing was recorded") % {"op": self.op_id}
+                )
             self.row = write.conn.execute(machine.table.select().where(machine.table.c.op_id == self.op_id)).one()
             told = {key: _plain(value) for key, value in changes.items()}
             write.audit(f"{machine.table.name}.{event}", self.op_id, {"from": before, "to": to, **told})
@@ -294,14 +305,14 @@ class Run:
         now = machine.db.clock()
         seen = machine.get(self.op_id)
         if seen.token != self.token or seen.leased_until is None or seen.leased_until <= now:
-            raise LeaseLost(f"operation {self.op_id}: the lease was lost, nothing was called")
+            raise LeaseLost(_("operation %(op)s: the lease was lost, nothing was called") % {"op": self.op_id})
         if seen.leased_until - now < machine.lease * 2 / 3:
             with machine.db.bookkeep() as conn:
                 kept = conn.execute(
                     self.mine().where(machine.table.c.leased_until > now).values(leased_until=now + machine.lease)
                 )
             if not kept.rowcount:
-                raise LeaseLost(f"operation {self.op_id}: the lease was lost, nothing was called")
+                raise LeaseLost(_("operation %(op)s: the lease was lost, nothing was called") % {"op": self.op_id})
 
 
 def current_epoch(db: Database) -> int:

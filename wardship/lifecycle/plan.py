@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from wardship.model.errors import ApprovalNeeded, ConfigError
+from wardship.sdk.i18n import _
 
 MAX_APPROVAL_AGE = timedelta(hours=24)  # TRUST section 7
 
@@ -35,17 +36,22 @@ class RotationPlan:
 
     def __post_init__(self) -> None:
         if self.ttl_s < 0 or self.use_lag_s < 0 or self.soak_s <= 0:
-            raise ConfigError("times of a rotation are not negative, and soak is longer than nothing")
+            raise ConfigError(_("times of a rotation are not negative, and soak is longer than nothing"))
         if self.grace_s < self.ttl_s + self.use_lag_s:
             raise ConfigError(
-                f"a grace of {self.grace_s} s is shorter than what consumers keep ({self.ttl_s} s)"
-                f" and the system's delay in telling of use ({self.use_lag_s} s)",
-                advice="lengthen grace_s: a consumer would still hold the old value when it stops",
+                _(
+                    "a grace of %(grace)d s is shorter than what consumers keep (%(ttl)d s)"
+                    " and the system's delay in telling of use (%(lag)d s)"
+                )
+                % {"grace": self.grace_s, "ttl": self.ttl_s, "lag": self.use_lag_s},
+                advice=_("lengthen grace_s: a consumer would still hold the old value when it stops"),
             )
         if self.successes < 1 or self.spacing_s < 1 or self.max_attempts < 1:
-            raise ConfigError("a rotation needs at least one success, one second between tries and one attempt")
+            raise ConfigError(_("a rotation needs at least one success, one second between tries and one attempt"))
         if self.test_deadline_s <= self.successes * self.spacing_s:
-            raise ConfigError(f"{self.successes} tries do not fit into {self.test_deadline_s} s")
+            raise ConfigError(
+                _("%(n)d tries do not fit into %(seconds)d s") % {"n": self.successes, "seconds": self.test_deadline_s}
+            )
 
     def to_json(self) -> str:
         """Canonical JSON: the text that is hashed and approved."""
@@ -118,17 +124,19 @@ def check_approved(
     a rotation that stops half-way because a date passed would be the outage it is there to prevent.
     """
     if hash_of(plan_json) != plan_hash:
-        raise ApprovalNeeded("the plan was changed after it was made", advice="make a new plan and have it approved")
+        raise ApprovalNeeded(
+            _("the plan was changed after it was made"), advice=_("make a new plan and have it approved")
+        )
     if approval_json is None:
-        raise ApprovalNeeded("nobody approved this plan", advice="ask a second person to approve it")
+        raise ApprovalNeeded(_("nobody approved this plan"), advice=_("ask a second person to approve it"))
     approval = Approval.from_json(approval_json)
     plan = RotationPlan.from_json(plan_json)
     if approval.plan_hash != plan_hash:
-        raise ApprovalNeeded("the approval is of another plan", advice="ask for an approval of this one")
+        raise ApprovalNeeded(_("the approval is of another plan"), advice=_("ask for an approval of this one"))
     if approval.approver == plan.requester:
-        raise ApprovalNeeded("who asks for a rotation does not approve it", advice="ask a second person")
+        raise ApprovalNeeded(_("who asks for a rotation does not approve it"), advice=_("ask a second person"))
     if approval.expires_at - approval.approved_at > MAX_APPROVAL_AGE:
-        raise ApprovalNeeded("an approval holds for 24 hours at most", advice="ask for a shorter one")
+        raise ApprovalNeeded(_("an approval holds for 24 hours at most"), advice=_("ask for a shorter one"))
     if begins and not approval.approved_at <= as_of < approval.expires_at:
-        raise ApprovalNeeded("the approval has expired", advice="ask for a new one")
+        raise ApprovalNeeded(_("the approval has expired"), advice=_("ask for a new one"))
     return plan

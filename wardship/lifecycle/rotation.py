@@ -29,6 +29,7 @@ from wardship.model.errors import Conflict, TransitionRefused, VerificationFaile
 from wardship.model.secret import Secret
 from wardship.sdk.acting import SecretStore
 from wardship.sdk.connector import Actor, LiveCredential
+from wardship.sdk.i18n import _
 from wardship.store import tables
 from wardship.store.db import Database
 
@@ -96,7 +97,7 @@ class Rotation:
     @property
     def plan(self) -> RotationPlan:
         if self._plan is None:
-            raise TransitionRefused("a plan is read only after its approval was checked")
+            raise AssertionError("a plan is read only after its approval was checked")
         return self._plan
 
     def decide(self, run: Run) -> Event | Wait:
@@ -378,7 +379,7 @@ class Rotation:
         """What consumers fetch is never stopped, whatever our record says."""
         current = run.call("current", self.store.current)
         if current is None or current.credential_id == credential_id:
-            raise VerificationFailed(f"{credential_id} may be what consumers fetch now: not touched")
+            raise VerificationFailed(_("%(id)s may be what consumers fetch now: not touched") % {"id": credential_id})
 
 
 class Rotations:
@@ -416,7 +417,8 @@ class Rotations:
                 write.audit("rotation.plan", op_id, {"plan_hash": plan.hash, "connection": plan.connection})
         except sa.exc.IntegrityError:
             raise Conflict(
-                f"a rotation of {plan.target} is open already", advice="finish it or undo it first"
+                _("a rotation of %(target)s is open already") % {"target": plan.target},
+                advice=_("finish it or undo it first"),
             ) from None
         return op_id
 
@@ -457,7 +459,7 @@ class Rotations:
         with self.db.read() as conn:
             row = conn.execute(_TABLE.select().where(_TABLE.c.op_id == op_id)).first()
         if row is None:
-            raise TransitionRefused(f"there is no operation {op_id}")
+            raise TransitionRefused(_("there is no operation %(op)s") % {"op": op_id})
         return row
 
     def _write(self, op_id: str, states: Iterable[str], person: str, what: str, changes: Mapping[str, Any]) -> None:
@@ -468,7 +470,9 @@ class Rotations:
                 .values(**changes, updated_at=write.at)
             )
             if not done.rowcount:
-                raise TransitionRefused(f"operation {op_id} is not in a state that allows: {what}")
+                raise TransitionRefused(
+                    _("operation %(op)s is not in a state that allows: %(what)s") % {"op": op_id, "what": what}
+                )
             write.audit(f"rotation.{what}", op_id)
 
 
