@@ -132,6 +132,22 @@ def test_deep_and_huge_objects_are_kept_in_part() -> None:
         restore_item(huge.item)
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"secretid": "plain-words-here"},
+        {"name": "ghp_" + "a1B2c3D4e5" * 4},
+        {"tags": [{"ghp_" + "a1B2c3D4e5" * 4: "x"}]},
+        {"attributes": {"private_key": "-----BEGIN PRIVATE KEY-----"}},
+    ],
+)
+def test_no_secret_is_kept_whatever_it_hides_behind(item: dict[str, Any]) -> None:
+    kept = bad_item(item, DataError("token ghp_" + "a1B2c3D4e5" * 4))
+    for secret in ("plain-words-here", "a1B2c3D4e5", "BEGIN PRIVATE"):
+        assert secret not in kept.item
+        assert secret not in kept.reason
+
+
 def test_secrets_are_masked_and_instants_survive() -> None:
     when = datetime(2026, 1, 2, tzinfo=UTC)
     kept = bad_item(

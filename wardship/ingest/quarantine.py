@@ -10,7 +10,6 @@ import base64
 import hashlib
 import json
 import math
-import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from wardship.ingest.record import row_of
 from wardship.ingest.work import Reader, ScanPolicy, Work
 from wardship.model.errors import DataError, Error
 from wardship.model.scan import Scope
-from wardship.sdk.redact import MASK, redact
+from wardship.sdk.redact import MASK, MAX_CHARS, redact
 from wardship.store import leases, scans
 from wardship.store.db import Database
 from wardship.store.scans import BadItem
@@ -30,11 +29,6 @@ from wardship.store.scans import BadItem
 MAX_ITEM_CHARS = 64 * 1024
 _MAX_DEPTH = 60
 _MAX_REASON_CHARS = 300
-_NO_SECRET = re.compile(
-    r"(?i)(true|false|n/a|none|no_information|not_supported|active|inactive|\d{4}-\d\d-\d\d[T0-9:.+Z ]*)?"
-)
-_NO_SECRET_KEY = re.compile(r"(?i)(ids?|types?|names?|dates?|times?|at|used|rotated|changed|enabled|status|count)$")
-
 Rows = list[tuple[str, dict[str, Any]]]
 
 
@@ -79,13 +73,13 @@ def _plain(value: Any, key: str, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return value if _NO_SECRET.fullmatch(value) or _NO_SECRET_KEY.search(key) else redact(str(value), key=key)
+        return redact(str(value), key=key) if len(value) <= MAX_CHARS else {"$cut": len(value)}
     if isinstance(value, int):
         return value if value.bit_length() <= 64 else {"$int_bits": value.bit_length()}
     if isinstance(value, float):
         return value if math.isfinite(value) else {"$float": str(value)}
     if isinstance(value, Mapping):
-        return {str(name)[:1000]: _plain(item, str(name), depth + 1) for name, item in value.items()}
+        return {redact(str(name)[:1000]): _plain(item, str(name), depth + 1) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item, key, depth + 1) for item in value]
     if isinstance(value, datetime):
@@ -101,7 +95,7 @@ def _reason(error: Exception) -> str:
     """Why, without the item's data: our own errors hold none; of others only class and place are told."""
     if isinstance(error, Error):
         return (
-            f"{type(error).__name__}: {error.message}".encode("ascii", "backslashreplace")
+            f"{type(error).__name__}: {redact(error.message)}".encode("ascii", "backslashreplace")
             .decode()[:_MAX_REASON_CHARS]
             .replace("\0", "\\x00")
         )

@@ -29,7 +29,7 @@ from wardship.model.scan import Coverage, Problem, Scope, ScopeStatus
 from wardship.sdk.i18n import _
 from wardship.store import leases, resolution, scans
 from wardship.store.db import Database
-from wardship.store.scans import Reading, Scan
+from wardship.store.scans import Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,4 +248,4 @@ def _deadline(began: datetime, now: datetime, policy: ScanPolicy) -> datetime | 
     return min(limits, default=None)
 
 
-__all__ = ["Progress", "Scan", "ScanPolicy", "ScanReport", "accept_held", "run_scan"]
+__all__ = ["Progress", "ScanPolicy", "ScanReport", "accept_held", "run_scan"]
