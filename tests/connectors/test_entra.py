@@ -28,7 +28,8 @@ from wardship.model.secret import Secret
 from wardship.sdk.clock import SimClock
 from wardship.sdk.connector import Connection, DriftLog, Record
 from wardship.sdk.testing import ScopeRead, read_all, read_scope
-from wardship.sim.entra import READER_ROLES, EntraTenant, made_up, populate_small
+from wardship.sim.entra import READER_ROLES, EntraTenant
+from wardship.sim.entra_small import made_up, populate_small
 from wardship.sim.faults import Wrong
 
 LOGIN = "login.microsoftonline.com"

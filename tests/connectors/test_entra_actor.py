@@ -16,7 +16,8 @@ from wardship.model.access import UseState
 from wardship.model.errors import ConnectorError, DataError, MissingScope, NotVisible, Unavailable
 from wardship.model.secret import Secret
 from wardship.sdk.clock import SimClock
-from wardship.sim.entra import EntraTenant, acting_target, populate_small
+from wardship.sim.entra import EntraTenant, acting_target
+from wardship.sim.entra_small import populate_small
 from wardship.sim.faults import Wrong
 
 ROLES = "Application.Read.All Application.ReadWrite.OwnedBy AuditLog.Read.All"

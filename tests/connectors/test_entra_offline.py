@@ -17,7 +17,8 @@ from wardship.model.errors import ConfigError, DataError
 from wardship.model.identity import Identity, Standing
 from wardship.sdk.clock import SimClock
 from wardship.sdk.connector import Connection
-from wardship.sim.entra import EntraTenant, populate_small
+from wardship.sim.entra import EntraTenant
+from wardship.sim.entra_small import populate_small
 
 Clock = Callable[[], datetime]
 

@@ -11,7 +11,8 @@ import pytest
 
 from tests.conftest import NOW
 from wardship.sdk.clock import SimClock
-from wardship.sim.entra import READER_ROLES, EntraTenant, made_up, populate_small
+from wardship.sim.entra import READER_ROLES, EntraTenant
+from wardship.sim.entra_small import made_up, populate_small
 
 GRAPH = "https://graph.microsoft.com"
 

@@ -153,7 +153,7 @@ class Register:
             capability=capability,
             terraform="# read the file: a register is a file beside Wardship; there is nothing to deploy\n",
             cli=f"printf '%s\\n' '{header}' > suppliers.csv   # Wardship must be able to read the file\n"
-            "wardship connect add suppliers --setting path=$PWD/suppliers.csv\n",
+            "wardship connect add suppliers register path=$PWD/suppliers.csv\n",
             portal=(N_("Keep the list in a spreadsheet and save it as CSV where Wardship can read the file."),),
             remove="rm suppliers.csv\n",
         )

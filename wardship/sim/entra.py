@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import Any
 from wardship.model.secret import Secret
 from wardship.sdk.connector import Connection
 from wardship.sim.entra_routes import declare_routes
+from wardship.sim.entra_small import populate_small
 from wardship.sim.kit import Simulator, Words
 from wardship.sim.tables import Row, Table
 
@@ -585,56 +586,3 @@ def acting_target(connection: Connection) -> str:
     if wardship is not None and wardship["id"] not in app["_owners"]:
         tenant._seed(tenant.apps, {**app, "_owners": [*app["_owners"], wardship["id"]]})
     return str(app["id"])
-
-
-def populate_small(tenant: EntraTenant) -> Mapping[str, str]:
-    """One of everything; returns ids by name."""
-    now = tenant.clock()
-    maria = tenant.add_user("María Ruiz", f"maria.ruiz@{tenant.domain}")
-    left = tenant.add_user("Jon Aguirre", f"jon.aguirre@{tenant.domain}", active=False)
-    app = tenant.add_application(
-        "invoice-import",
-        owners=[maria, left],
-        notes=f"imports invoices; ask finance-it@{tenant.domain}",
-        serviceManagementReference="CMDB-4711",
-        tags=["environment:production", "criticality:high", "process:invoicing"],
-        requiredResourceAccess=[
-            {"resourceAppId": GRAPH_APP_ID, "resourceAccess": [{"id": str(uuid.UUID(int=7)), "type": "Role"}]}
-        ],
-    )
-    key = tenant.add_secret(app.id, name="prod", start=now - timedelta(days=500), end=now + timedelta(days=230))
-    tenant.used_credential(app.id, key, now - timedelta(days=2))
-    tenant.add_certificate(
-        app.id, start=now - timedelta(days=30), end=now + timedelta(days=335), thumbprint="AB" * 20, name="CN=invoice"
-    )
-    tenant.add_federation(
-        app.id,
-        "main",
-        issuer="https://token.actions.githubusercontent.com",
-        subject="repo:acme/invoices:ref:refs/heads/main",
-    )
-    tenant.grant_app_role(app.sp, "Mail.Read User.Read.All", by=maria, at=now - timedelta(days=5))
-    tenant.signed_in(app.sp, now - timedelta(days=2))
-    tenant.assign_role(app.sp, "Directory Readers")
-    tenant.assign_role(maria, "Global Administrator")
-    saas = tenant.add_service_principal("Supplier SaaS", home="11111111-2222-4333-8444-555555555555")
-    tenant.consent(saas, "openid Mail.Read", by=left, at=now - timedelta(days=3))
-    tenant.consent(saas, "Calendars.Read", user=maria)
-    tenant.signed_in(saas, now - timedelta(days=20), delegated=True)
-    robot = tenant.add_managed_identity(
-        "vm-billing",
-        arm_id="/subscriptions/5f0c/resourcegroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/billing",
-    )
-    tenant.add_federation(robot, "aks", issuer="https://oidc.example/1", subject="system:serviceaccount:billing:api")
-    blueprint = tenant.add_application("claims-agent-blueprint", blueprint=True)
-    agent = tenant.add_agent("claims-agent", blueprint=blueprint.app_id, sponsors=[maria])
-    return {"maria": maria, "left": left, "app": app.id, "app_sp": app.sp, "saas": saas, "robot": robot, "agent": agent}
-
-
-def made_up(count: int, tenant: EntraTenant, owners: Iterable[str] = ()) -> None:
-    """`count` plain applications, for measuring."""
-    people = list(owners)
-    now = tenant.clock()
-    for number in range(count):
-        app = tenant.add_application(f"app-{number:05d}", owners=people[number % len(people) :][:1] if people else ())
-        tenant.add_secret(app.id, start=now - timedelta(days=number % 900), end=now + timedelta(days=number % 400 + 1))

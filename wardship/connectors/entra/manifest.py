@@ -64,6 +64,11 @@ MANIFEST = Manifest(
                     "add client secrets to the applications that Wardship's own service principal was made owner of"
                 ),
             ),
+            Permission(
+                name="AuditLog.Read.All",
+                why=N_("whether the old secret is still used; without it the grace period alone decides"),
+                optional=True,
+            ),
         ),
         Capability.DELETE: (
             Permission(

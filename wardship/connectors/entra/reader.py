@@ -542,7 +542,7 @@ class EntraConnector:
         results = [self._probe(*probe) for probe in probes]
         for capability in (Capability.ROTATE, Capability.DELETE):
             for permission in MANIFEST.permissions[capability]:
-                held = {permission.name, "Application.ReadWrite.All", "Directory.ReadWrite.All"}
+                held = {permission.name, permission.name.replace(".OwnedBy", ".All")}
                 allowed = None if roles is None else bool(held & roles)
                 detail = _("the token does not tell, and a test would change something") if roles is None else ""
                 results.append(

@@ -115,6 +115,6 @@ for ROLE in {roles}; do
 done
 az ad app permission admin-consent --id "$APP_ID"
 
-wardship connect add entra --setting tenant_id=$(az account show --query tenantId -o tsv) \\
-  --setting client_id="$APP_ID" --secret certificate=file:$PWD/{name}.pem
+wardship connect add entra {name} tenant_id=$(az account show --query tenantId -o tsv) \\
+  client_id="$APP_ID" certificate=file:$PWD/{name}.pem
 """
