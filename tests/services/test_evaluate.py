@@ -13,16 +13,18 @@ import pytest
 import sqlalchemy as sa
 
 from tests.conftest import NOW
-from wardship.model.errors import DataError
+from tests.store.seed import put
+from wardship.model.errors import ConfigError, DataError
 from wardship.model.facts import Snapshot
 from wardship.model.policy import Policy
-from wardship.sdk.rule import Rule, load_rules
+from wardship.sdk.rule import BUILT_IN, Rule, load_rules
 from wardship.services import evaluate
 from wardship.services.evaluate import Evaluation, judge
 from wardship.store import tables
 from wardship.store.db import Database
 from wardship.store.engine import DuckDbEngine
 from wardship.store.facts import write_rows
+from wardship.store.workspace import Workspace
 
 RULES = {rule.id: rule for rule in load_rules()}
 DAY = timedelta(days=1)
@@ -262,3 +264,30 @@ def test_a_severity_that_does_not_exist_is_refused(database: Database, tmp_path:
     )
     with pytest.raises(DataError, match="credential_overdue_rotation: 'terrible'"):
         judge(database, snapshot, [rule], Policy(), as_of=NOW, actor="test", engine=_Answers([row]))
+
+
+def test_a_workspace_is_judged_by_its_own_policy_and_rules(tmp_path: Path) -> None:
+    with Workspace.create(tmp_path / "ws", clock=lambda: NOW) as ws, ws.db.bookkeep() as conn:
+        put(conn, "credential", "k", holder_uid=put(conn, "identity", "u", name="bob"), created_at=NOW - 100 * DAY)
+    (tmp_path / "ws" / "rules").mkdir()
+    ours = (BUILT_IN / "credential_overdue_rotation.yaml").read_text("utf-8")
+    theirs = tmp_path / "ws" / "rules" / "their_rotation.yaml"
+    theirs.write_text(ours.replace("id: credential_overdue_rotation", "id: their_rotation"), encoding="utf-8")
+    settings = tmp_path / "ws" / "workspace.yaml"
+    settings.write_text(settings.read_text("utf-8") + "policy: thresholds.yaml\n", encoding="utf-8")
+    with Workspace.open(tmp_path / "ws", clock=lambda: NOW) as ws:
+        with pytest.raises(ConfigError, match=r"no policy file .*thresholds.yaml"):
+            evaluate.evaluate(ws, actor="test", scan_seq=1)
+        (tmp_path / "ws" / "thresholds.yaml").write_text("max_age_undeclared_days: 60\n", encoding="utf-8")
+        evaluate.evaluate(ws, actor="test", scan_seq=1)
+        assert {row.rule for row in findings(ws.db)} == {
+            "credential_overdue_rotation",
+            "their_rotation",
+            "owner_missing",
+        }
+        theirs.rename(theirs.with_name("owner_left.yaml"))
+        theirs.with_name("owner_left.yaml").write_text(
+            (BUILT_IN / "owner_left.yaml").read_text("utf-8"), encoding="utf-8"
+        )
+        with pytest.raises(ConfigError, match="'owner_left' is one of ours"):
+            evaluate.workspace_rules(ws)
