@@ -61,7 +61,10 @@ def found() -> Iterator[tuple[str, int, str | tuple[str, ...]]]:
             yield str(path.relative_to(ROOT)), line, message
     for path in sorted((ROOT / "wardship").rglob("*.j2")):
         for line, message, _comments, _context in extract_from_file(
-            "jinja2.ext:babel_extract", path, keywords=KEYWORDS, options={"trim_blocks": "true", "newstyle_gettext": "true"}
+            "jinja2.ext:babel_extract",
+            path,
+            keywords=KEYWORDS,
+            options={"trim_blocks": "true", "newstyle_gettext": "true"},
         ):
             yield str(path.relative_to(ROOT)), line, message
     from wardship.sdk.rule import rule_messages

@@ -75,6 +75,7 @@ class _Translated:
 
 class Option(click.Option):
     help = _Translated()  # click declares a plain attribute: ours translates at each reading
+    metavar = _Translated()
 
 
 class Argument(click.Argument):

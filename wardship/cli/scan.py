@@ -95,6 +95,7 @@ def _announce(run: Run, connection: Connection, plugins: tuple[str, ...]) -> Non
     """Before anything is read with this machine's own credentials: which calls, and as whom."""
     from wardship.sdk import registry
     from wardship.sdk.connector import Capability
+    from wardship.services import scan as scan_service
 
     manifest = registry.manifest(connection.connector, plugins)
     run.note(
@@ -106,3 +107,4 @@ def _announce(run: Run, connection: Connection, plugins: tuple[str, ...]) -> Non
         *manifest.permissions.get(Capability.USAGE, ()),
     ):
         run.note(f"  {permission.name:<48} {_(permission.why)}")
+    run.note(_("Found: %(systems)s") % {"systems": ", ".join(scan_service.systems_of(connection, plugins))})

@@ -43,11 +43,12 @@ def add_to(root: kit.Group) -> None:
         show_default=True,
         help=N_("How large the organisation is: about 300, 1,500 or 30,000 identities."),
     )
-    def demo(run: Run, size: str) -> int:
+    def demo(run: Run, size: str) -> None:
         from wardship import app
 
         run.workspace = run.workspace or Path("wardship-demo")
         work.ensure_workspace(run)
         with work.progress(run) as tell, work.opened(run, progress=tell) as opened:
             run.note(_("Reading the demo organisation into %(path)s") % {"path": opened.workspace.path})
-            return work.read_all(run, opened, app.demo_connections(opened, size))
+            # The organisation has a planted gap: that something could not be read is part of the show, not a failure.
+            work.read_all(run, opened, app.demo_connections(opened, size))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wardship.cli import kit
 from wardship.cli.kit import Run
@@ -183,7 +183,7 @@ def conclude(run: Run, app: App, outcomes: Sequence[Outcome], *, fail_on: str | 
         numbers = headline.compute(app.db, facts, app.clock())
         missing = headline.unread(app.db, facts)
         page = overview.write(app.workspace, facts, app.plugins)
-        top = list(_first(listings.findings(app.db, facts), 5))
+        top = listings.varied(listings.findings(app.db, facts), of_each_rule=1, limit=5)
     run.say()
     run.say(
         _("Coverage      %(share)s of all areas read completely")
@@ -235,10 +235,3 @@ def _next(subject: str | None, run: Run) -> str:
     place = f" --workspace {run.workspace}" if run.workspace else ""
     command = f"wardship explain '{visible(subject)}'{place}" if subject else f"wardship inventory{place}"
     return _("Next          %(command)s") % {"command": command}
-
-
-def _first(rows: Iterator[Any], n: int) -> Iterator[Any]:
-    for place, row in enumerate(rows):
-        if place == n:
-            return
-        yield row

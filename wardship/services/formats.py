@@ -33,7 +33,6 @@ _DUCKDB_TYPES = {
 }
 _XLSX_MAX_ROWS = 1_048_575  # the format's own limit, less the header
 _XLSX_MAX_CHARS = 32_767
-_NULL = "\\N"  # how the intermediate CSV of the Parquet writer says "not known"
 
 
 class Format(StrEnum):
@@ -185,22 +184,26 @@ def _write_parquet(listing: Listing, target: Path) -> int:
         rows = Path(folder) / "rows.csv"
         count = 0
         with rows.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, quoting=csv.QUOTE_MINIMAL)
             for row in listing.rows:
                 cells = [_cell(row.get(column.name)) for column in listing.columns]
-                writer.writerow([_NULL if cell is None else str(cell).replace("\0", "") for cell in cells])
+                stream.write(",".join("" if cell is None else _quoted(str(cell)) for cell in cells) + "\n")
                 count += 1
         columns = ", ".join(
             f"'{column.name}': '{_DUCKDB_TYPES.get(column.type, 'VARCHAR')}'" for column in listing.columns
         )
         with duckdb.connect() as conn:
             conn.execute(
-                f"COPY (SELECT * FROM read_csv(?, header=false, columns={{{columns}}}, nullstr='{_NULL}',"  # noqa: S608 - the column names are our own
+                f"COPY (SELECT * FROM read_csv(?, header=false, columns={{{columns}}}, nullstr='', allow_quoted_nulls=false,"  # noqa: S608 - the column names are our own
                 " quote='\"', escape='\"', auto_detect=false, max_line_size=100000000))"
                 " TO '" + str(target).replace("'", "''") + "' (FORMAT parquet, COMPRESSION zstd)",
                 [str(rows)],
             )
     return count
+
+
+def _quoted(text: str) -> str:
+    """One value of the intermediate CSV: always quoted, so that only an empty field means "not known"."""
+    return '"' + text.replace("\0", "").replace('"', '""') + '"'
 
 
 def _write_xlsx(listing: Listing, target: Path) -> int:

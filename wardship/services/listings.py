@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
+from wardship.model.errors import ConfigError
 from wardship.model.facts import FACTS
 from wardship.sdk.i18n import N_, _
 from wardship.sdk.rule import load_rules
@@ -175,6 +176,19 @@ def findings(
             }
 
 
+def varied(rows: Iterable[Row], *, of_each_rule: int, limit: int) -> list[Row]:
+    """The first `limit` findings with at most so many of each rule: a list of one rule alone tells little."""
+    kept: list[Row] = []
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row["rule"]] = counts.get(row["rule"], 0) + 1
+        if counts[row["rule"]] <= of_each_rule:
+            kept.append(row)
+        if len(kept) == limit:
+            break
+    return kept
+
+
 class Names:
     """Names of the subjects of findings, each looked up once."""
 
@@ -269,13 +283,14 @@ def changes(db: Database, since: datetime, until: datetime | None = None) -> Ite
 
 
 def since_day(text: str, now: datetime) -> datetime:
-    """The instant that `text` names: a date, an instant, or an age such as `7d` or `12h`. Raises ValueError."""
-    from datetime import UTC, time, timedelta
-
+    """The instant that `text` names: a date, an instant, or an age such as `7d`. Raises ConfigError for others."""
     units = {"h": "hours", "d": "days", "w": "weeks"}
-    if text[-1:] in units and text[:-1].isdigit():
-        return now - timedelta(**{units[text[-1]]: int(text[:-1])})
-    if len(text) == 10:
-        return datetime.combine(date.fromisoformat(text), time(), UTC)
-    instant = datetime.fromisoformat(text)
+    try:
+        if text[-1:] in units and text[:-1].isdigit():
+            return now - timedelta(**{units[text[-1]]: int(text[:-1])})
+        instant = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise ConfigError(
+            _("%(text)r is no date") % {"text": text[:64]}, advice=_("write 2026-11-01, or an age: 12h, 7d, 4w")
+        ) from None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -16,6 +16,7 @@ from wardship.store.workspace import Workspace
 
 FILE = "overview.html"
 _TOP_FINDINGS = 15
+_OF_EACH_RULE = 3
 _INVENTORY_ROWS = 200
 _MOST_KINDS = 8
 
@@ -105,7 +106,7 @@ def _figures(numbers: headline.Headline) -> list[page.Figure]:
 def _top(ws: Workspace, facts: Facts, now: datetime) -> list[page.TopFinding]:
     rules = {rule.id: rule for rule in load_rules()}
     found: list[page.TopFinding] = []
-    for row in listings.findings(ws.db, facts):
+    for row in listings.varied(listings.findings(ws.db, facts), of_each_rule=_OF_EACH_RULE, limit=_TOP_FINDINGS):
         rule = rules.get(row["rule"])
         found.append(
             page.TopFinding(
@@ -121,6 +122,4 @@ def _top(ws: Workspace, facts: Facts, now: datetime) -> list[page.TopFinding]:
                 overdue=row["due_on"] is not None and row["due_on"] < now.date(),
             )
         )
-        if len(found) == _TOP_FINDINGS:
-            break
     return found

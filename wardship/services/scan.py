@@ -53,6 +53,15 @@ def read(ws: Workspace, connection: Connection, actor: str, plugins: Sequence[st
     return _read(ws, connector, connection, actor)
 
 
+def systems_of(connection: Connection, plugins: Sequence[str] = ()) -> list[str]:
+    """The systems that the connection's credential leads to ("aws:123456789012"); a few read calls.
+
+    Raises AuthenticationFailed, ConfigError.
+    """
+    connector = registry.connector_module(connection.connector, plugins).connect(connection)
+    return sorted({scope.authority for scope in connector.scopes()})
+
+
 def read_files(
     ws: Workspace, connection: Connection, files: Sequence[Path], actor: str, plugins: Sequence[str] = ()
 ) -> Outcome:

@@ -1,0 +1,91 @@
+"""scan and import: ambient credentials against an emulator, offline files, bad files."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+
+
+@pytest.fixture
+def aws_environment(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    urllib.request.urlopen(urllib.request.Request(f"{moto_url}/moto-api/reset", method="POST"), timeout=10).read()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+        "AWS_ENDPOINT_URL": moto_url,
+        "AWS_DEFAULT_REGION": "eu-south-2",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("aws_environment")
+def test_scan_aws_needs_no_preparation_and_says_first_what_it_will_call(run: Command) -> None:
+    ran = run("scan", "aws", "-w", "w")
+    assert ran.code in (0, 3)
+    assert ran.err.index("iam:GetAccountAuthorizationDetails") < ran.err.index("Reading aws")
+    assert "Found: aws:123456789012" in ran.err
+    for word in ("Coverage", "Ownership", "Findings", "Overview", "Next"):
+        assert word in ran.out
+    assert Path("w/exports/overview.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert json.loads(run("coverage", "-w", "w", "-o", "json").out)
+
+
+def test_nothing_to_scan_names_the_next_step(run: Command) -> None:
+    assert run("init", "-w", "w").code == 0
+    ran = run("scan", "-w", "w")
+    assert ran.code == 2
+    assert "wardship connect add" in ran.err
+
+
+def details(tmp_path: Path) -> Path:
+    file = tmp_path / "details.json"
+    user = {
+        "Path": "/", "UserName": "svc\u202e-evil", "UserId": "AIDAEXAMPLE", "CreateDate": "2020-01-01T00:00:00+00:00",
+        "Arn": "arn:aws:iam::123456789012:user/svc", "GroupList": [], "AttachedManagedPolicies": [],
+    }  # fmt: skip
+    told = {"UserDetailList": [user], "GroupDetailList": [], "RoleDetailList": [], "Policies": []}
+    file.write_text(json.dumps(told), encoding="utf-8")
+    return file
+
+
+def test_an_export_is_imported_offline_and_hostile_names_are_shown_safely(run: Command, tmp_path: Path) -> None:
+    ran = run("import", "aws", details(tmp_path), "-w", "w")
+    assert ran.code in (0, 3), ran.err
+    shown = run("inventory", "-w", "w")
+    assert "svc-evil" in shown.out
+    assert "\u202e" not in shown.out
+    assert json.loads(run("inventory", "-w", "w", "-o", "json").out)[0]["name"] == "svc\u202e-evil"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("cut.json", b'{"UserDetailList": [{"Path": "/"'),
+        ("utf16.json", '{"UserDetailList": []}'.encode("utf-16")),
+        ("binary.json", bytes(range(256))),
+        ("empty.json", b""),
+        ("other.json", b'{"something": "else"}'),
+        ("deep.json", b"[" * 100_000),
+    ],
+)
+def test_a_bad_file_is_a_clear_error_and_changes_nothing(
+    run: Command, tmp_path: Path, name: str, content: bytes
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+    ran = run("import", "aws", file, "-w", "w")
+    assert ran.code in (2, 3)
+    assert "Traceback" not in ran.err
+    assert "unforeseen" not in ran.err
+    assert json.loads(run("inventory", "-w", "w", "-o", "json").out) == []
+
+
+def test_a_file_that_is_not_there_says_what_is_read(run: Command) -> None:
+    ran = run("import", "aws", "no.json", "-w", "w")
+    assert ran.code == 2
+    assert "get-account-authorization-details" in ran.err

@@ -1,0 +1,7 @@
+"""`python -m wardship` is `wardship`."""
+
+import sys
+
+from wardship.cli.main import main
+
+sys.exit(main())
