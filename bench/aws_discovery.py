@@ -1,0 +1,162 @@
+"""What reading 500 IAM principals costs: requests a principal, CPU seconds, time to the first record.
+
+    python bench/aws_discovery.py [--principals 500] [--prowler PATH_OF_ITS_PYTHON]
+
+Both readers ask the same moto account, each in a process of its own, through a proxy that counts requests. Without
+--prowler its row says "not run". CPU is the reader's own; moto runs elsewhere. Figures are of one run, not a limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+READ = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}]}
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+PROWLER = """
+import json, resource
+from prowler.providers.aws.aws_provider import AwsProvider
+from prowler.providers.common.provider import Provider
+provider = AwsProvider(regions={"us-east-1"})
+Provider.set_global_provider(provider)
+before = resource.getrusage(resource.RUSAGE_SELF)
+from prowler.providers.aws.services.iam.iam_service import IAM
+iam = IAM(provider)
+after = resource.getrusage(resource.RUSAGE_SELF)
+cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+print(json.dumps({"cpu_s": cpu, "principals": len(iam.users) + len(iam.roles or [])}))
+"""
+
+
+class Counting:
+    """A loopback proxy to moto that counts requests."""
+
+    def __init__(self, target: str) -> None:
+        self.requests = 0
+        counting = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _pass_on(self) -> None:
+                counting.requests += 1
+                body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+                request = urllib.request.Request(target + self.path, body or None, headers, method=self.command)
+                try:
+                    with urllib.request.urlopen(request, timeout=120) as answer:
+                        status, content, kind = answer.status, answer.read(), answer.headers.get("content-type", "")
+                except urllib.error.HTTPError as error:
+                    status, content, kind = error.code, error.read(), error.headers.get("content-type", "")
+                self.send_response(status)
+                self.send_header("content-type", kind)
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = do_PUT = do_HEAD = _pass_on  # noqa: N815 - http.server's own names
+
+            def log_message(self, *_: Any) -> None:
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+
+def fill(url: str, principals: int) -> None:
+    import botocore.session
+
+    iam = botocore.session.Session().create_client("iam", region_name="us-east-1", endpoint_url=url)
+    policy = iam.create_policy(PolicyName="reader", PolicyDocument=json.dumps(READ))["Policy"]["Arn"]
+    for number in range(principals // 2):
+        iam.create_user(UserName=f"user-{number}")
+        iam.attach_user_policy(UserName=f"user-{number}", PolicyArn=policy)
+        if number % 2:
+            iam.create_access_key(UserName=f"user-{number}")
+        iam.create_role(RoleName=f"role-{number}", AssumeRolePolicyDocument=json.dumps(TRUST))
+        iam.attach_role_policy(RoleName=f"role-{number}", PolicyArn=policy)
+
+
+def read_ours(url: str) -> None:
+    """Runs in a process of its own; prints one JSON line."""
+    from wardship.connectors.aws import connect
+    from wardship.model.identity import Identity
+    from wardship.sdk.connector import Connection
+
+    began, first, principals = time.monotonic(), None, 0
+    settings = {"endpoint_url": url, "regions": "us-east-1"}
+    connector = connect(Connection(name="bench", connector="aws", settings=settings, clock=lambda: datetime.now(UTC)))
+    for scope in connector.scopes():
+        if not scope.kind.startswith(("iam.", "account")):
+            continue
+        for page in connector.fetch(scope, None):
+            for item in page.items:
+                for record in connector.parse(scope, item):
+                    first = first or time.monotonic() - began
+                    principals += isinstance(record, Identity) and record.subtype in ("user", "role")
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(json.dumps({"cpu_s": used.ru_utime + used.ru_stime, "first_s": first, "principals": principals}))
+
+
+def run(command: list[str], url: str) -> tuple[dict[str, Any] | None, int, str]:
+    proxy = Counting(url)
+    env = {**os.environ, "AWS_ENDPOINT_URL": proxy.url, "AWS_DEFAULT_REGION": "us-east-1"}
+    done = subprocess.run(
+        [proxy.url if part == "URL" else part for part in command], env=env, capture_output=True, text=True, check=False
+    )
+    lines = done.stdout.strip().splitlines()
+    try:
+        return dict(json.loads(lines[-1])), proxy.requests, ""
+    except (IndexError, ValueError):
+        return None, proxy.requests, (done.stderr.strip().splitlines() or ["no output"])[-1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--principals", type=int, default=500)
+    parser.add_argument("--prowler", help="a Python that has prowler")
+    parser.add_argument("--read", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench")
+    if chosen.read:
+        read_ours(chosen.read)
+        return
+    from moto.server import ThreadedMotoServer
+
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    url = "http://{}:{}".format(*moto.get_host_and_port())
+    fill(url, chosen.principals)
+    print(f"{'reader':22}{'principals':>11}{'requests':>10}{'a principal':>13}{'CPU s':>8}{'first record s':>16}")
+    rows = [("wardship (IAM part)", [sys.executable, str(Path(__file__)), "--read", "URL"])]
+    rows += [("prowler (IAM service)", [chosen.prowler, "-c", PROWLER])] if chosen.prowler else []
+    for name, command in rows:
+        figures, requests, why = run(command, url)
+        if figures is None:
+            print(f"{name:22}not run: {why}")
+            continue
+        first = f"{figures['first_s']:.2f}" if figures.get("first_s") else "-"
+        each = requests / chosen.principals
+        print(f"{name:22}{figures['principals']:11}{requests:10}{each:13.3f}{figures['cpu_s']:8.2f}{first:>16}")
+    if not chosen.prowler:
+        print(f"{'prowler (IAM service)':22}not run: give --prowler the Python of an environment that has it")
+    moto.stop()
+
+
+if __name__ == "__main__":
+    main()
