@@ -7,6 +7,8 @@ One writer, many readers, and the same meaning on both databases:
   synchronous=FULL: a commit that was answered survives a power cut); PostgreSQL takes an advisory lock. A `write()`
   without an audit entry is refused at commit: no row, no action.
 - `bookkeep()` is for what is no act of anybody (leases, checkpoints, staged rows): the only way to write without one.
+  Its commits survive a kill and wait for no disk: a power cut may undo the newest of them, in order, up to the last
+  `write()`. That costs reading a page again; an fsync for each would cost most of a scan's time.
 
 Writers wait for each other, at most `LOCK_WAIT_S`; a thread that would wait for itself is told so at once.
 """
@@ -94,7 +96,7 @@ class Database:
     @contextlib.contextmanager
     def write(self, actor: str) -> Iterator[Write]:
         """One audited transaction: everything or nothing. Refuses to commit without an audit entry."""
-        with self.bookkeep() as conn:
+        with self._transaction(durable=True) as conn:
             writing = Write(conn=conn, actor=actor, at=self.clock())
             yield writing
             added = writing._finish()
@@ -103,13 +105,20 @@ class Database:
     @contextlib.contextmanager
     def bookkeep(self) -> Iterator[Connection]:
         """A transaction for leases, checkpoints and staged rows: what changes nothing that anybody decided."""
+        with self._transaction(durable=False) as conn:
+            yield conn
+
+    @contextlib.contextmanager
+    def _transaction(self, *, durable: bool) -> Iterator[Connection]:
+        """The writer's turn. Not `durable`: the commit does not wait for the disk."""
         if getattr(self._mine, "writing", False):
             raise AssertionError("a write transaction inside another of the same thread would wait for itself")
         self._mine.writing = True
         try:
-            with _said_plainly(), self._writer.begin() as conn:
+            with _said_plainly(), self._writer.execution_options(durable=durable).begin() as conn:
                 if not self.is_sqlite:
                     conn.exec_driver_sql(f"select pg_advisory_xact_lock({_WRITER_LOCK})")
+                    conn.exec_driver_sql(f"set local synchronous_commit = {'on' if durable else 'off'}")
                 yield conn
         finally:
             self._mine.writing = False
@@ -186,7 +195,6 @@ def _sqlite_engine(url: URL, begin: str, lock_wait_s: float) -> Engine:
         cursor = dbapi.cursor()
         cursor.execute(f"PRAGMA busy_timeout={int(lock_wait_s * 1000)}")
         _use_wal(cursor, lock_wait_s)
-        cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA recursive_triggers=ON")  # else INSERT OR REPLACE deletes without asking a trigger
         cursor.execute("PRAGMA temp_store=MEMORY")
@@ -196,6 +204,9 @@ def _sqlite_engine(url: URL, begin: str, lock_wait_s: float) -> Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(conn: Connection) -> None:
+        if writer:
+            durable = conn.get_execution_options().get("durable", True)
+            conn.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         conn.exec_driver_sql(begin)
 
     return engine
