@@ -322,7 +322,7 @@ def test_undo_is_refused_once_the_old_one_is_gone(world: World) -> None:
 
 
 def test_a_sigkill_on_the_way_back_breaks_nothing(template: Path, tmp_path: Path) -> None:
-    for point in range(2, 24, 4):
+    for point in range(2, 24, 6):
         world = keys_world(template, tmp_path / f"w{point}", AWS_KEYS)
         drive_until(world, "OLD_DISABLED")
         Rotations(world.db).undo(world.op_id, "ana", "a consumer failed")

@@ -98,7 +98,7 @@ def test_sigkill_at_every_point_breaks_nothing(kind: str, make: Make) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sigkill_with_the_state_on_postgresql(kind: str, make: Make, postgres_state: str) -> None:
-    points = distinct_points(probes(make, kind, url=postgres_state))[1::5]
+    points = distinct_points(probes(make, kind, url=postgres_state))[1::8]
     kills, _checks = grid(make, kind, [(point,) for point in points], url=postgres_state)
     assert kills == len(points)
 
