@@ -13,6 +13,7 @@ from wardship.connectors.aws import MANIFEST, connect
 from wardship.connectors.aws.read import AwsConnector
 from wardship.connectors.aws.session import Api
 from wardship.connectors.aws.setup import guide, policy
+from wardship.ingest.scan import run_scan
 from wardship.model.access import Credential, CredentialType, Grant, Tier, Usage, UseState
 from wardship.model.errors import (
     AuthenticationFailed,
@@ -26,10 +27,11 @@ from wardship.model.errors import (
 )
 from wardship.model.identity import Identity, IdentityKind, Person, Standing, System
 from wardship.model.owner import Owner
-from wardship.model.scan import Scope
+from wardship.model.scan import Scope, ScopeStatus
 from wardship.sdk.connector import CallStats, Capability, Record
 from wardship.sdk.testing import ScopeRead, read_all
 from wardship.sim.aws import ACCOUNT, MEMBER, AwsWorld, small_world
+from wardship.store.db import Database
 
 Clock = Callable[[], datetime]
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
@@ -189,6 +191,15 @@ def test_people_and_owner_hints(world: AwsWorld) -> None:
     assert people == {"ana@acme.example": True, "leo@acme.example": False}
     hints = {(one.claim, one.source) for one in records if isinstance(one, Owner)}
     assert {("ana@acme.example", "aws.tag:owner"), ("storage", "aws.tag:team")} <= hints
+
+
+def test_a_second_scan_reads_everything_and_changes_nothing(database: Database, world: AwsWorld) -> None:
+    connection = world.connection(regions="eu-west-1", member_role="wardship")
+    first = run_scan(database, connect(connection), connection_name="aws", actor="test")
+    second = run_scan(database, connect(connection), connection_name="aws", actor="test")
+    for report in (first, second):
+        assert {(one.status, one.quarantined) for one in report.coverage} == {(ScopeStatus.COMPLETE, 0)}
+    assert set(second.changes) == {"usage"}, "no version without a difference"
 
 
 # ------------------------------------------------------------------ what it costs
