@@ -90,7 +90,7 @@ def test_the_release_of_a_leaver_is_found(lived_in: App) -> None:
 
 
 def test_a_production_role_that_development_repositories_may_assume_is_found(lived_in: App) -> None:
-    assert "federation_without_subject" in _of(lived_in, "deploy-production")
+    assert "federation_subject_too_wide" in _of(lived_in, "deploy-production")
 
 
 def test_what_looks_terrible_and_is_fine_gives_no_finding(lived_in: App) -> None:

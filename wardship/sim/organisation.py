@@ -149,7 +149,8 @@ def _aws(plan: Plan, clock: Callable[[], datetime]) -> Connection:
     policies = {
         name: accounts["acme-shared"].managed_policy(name, document) for name, document in _AWS_POLICIES.items()
     }
-    accounts["acme-prod"].oidc_provider("token.actions.githubusercontent.com")
+    for name in ("acme-prod", "acme-dev"):
+        accounts[name].oidc_provider("token.actions.githubusercontent.com")
     key_id = _reader(accounts, policies["SecurityAudit"], clock, next(person for person in plan.staff if person.active))
     for user in plan.users:
         account = accounts[user.account]

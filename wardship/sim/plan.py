@@ -353,6 +353,17 @@ def _stories(
             inline=allow(["s3:GetObject", "s3:PutObject"], resource=["arn:aws:s3:::acme-claims-archive/*"]),
         ),
     ]
+    users.append(
+        # A rotation that stopped half-way a year ago: the old key was never taken away.
+        User(
+            account="acme-data",
+            name="svc-mainframe-bridge",
+            created_days=900,
+            keys=(Key(age_days=880, last_used_days=1), Key(age_days=340, last_used_days=0.5)),
+            tags={"environment": "production", "application": "mainframe-bridge", "owner": living[14].email},
+            inline=allow(["s3:PutObject"], resource=["arn:aws:s3:::acme-mainframe/*"]),
+        )
+    )
     roles = [
         # 7. A production role that any branch of a development repository may assume.
         Role(
@@ -375,6 +386,20 @@ def _stories(
                 "criticality": "critical",
             },
             inline=allow(["iam:PassRole", "ecs:UpdateService", "lambda:UpdateFunctionCode"]),
+        ),
+        # A first try with federation that was never finished: any pipeline in the world may become this role.
+        Role(
+            account="acme-dev",
+            name="ci-first-try",
+            created_days=640,
+            trust=trusted(
+                action="sts:AssumeRoleWithWebIdentity",
+                condition={"StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"}},
+                Federated=github.replace(ACCOUNTS["acme-prod"], ACCOUNTS["acme-dev"]),
+            ),
+            last_used_days=None,
+            tags={"environment": "test", "application": "ci"},
+            inline=allow(["s3:PutObject"], resource=["arn:aws:s3:::acme-ci-artifacts/*"]),
         ),
         # 10. Looks terrible and is fine: trusts every principal of AWS, but only inside the organisation.
         Role(
