@@ -4,8 +4,8 @@
     python scripts/messages.py check      fail when a text is missing from a catalogue, or a translation is
     python scripts/messages.py compile    .po -> .mo (the build does the same; .mo files are not committed)
 
-Texts come from Python (`_`, `N_`, `ngettext`), from Jinja templates, from the rules and frameworks, from the connectors'
-manifests (their texts are marked with N_), and from click, whose own words are listed below.
+Texts come from Python (`_`, `N_`, `ngettext`; so the manifests of connectors), from Jinja templates, from the rules
+and frameworks, and from click, whose own words are listed below.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
+
+from wardship.sdk.rule import rule_messages
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCALE = ROOT / "wardship" / "data" / "locale"
@@ -67,8 +69,6 @@ def found() -> Iterator[tuple[str, int, str | tuple[str, ...]]]:
             options={"trim_blocks": "true", "newstyle_gettext": "true"},
         ):
             yield str(path.relative_to(ROOT)), line, message
-    from wardship.sdk.rule import rule_messages
-
     for place, message in rule_messages():
         yield f"wardship/{place}", 1, message
     for message in CLICK:
@@ -132,9 +132,8 @@ def problems() -> list[str]:
             else:
                 ids = message.id if isinstance(message.id, (list, tuple)) else [message.id]
                 expected = sorted(m.group() for m in _PLACEHOLDER.finditer(str(ids[-1])))
-                for text in texts:
-                    if sorted(m.group() for m in _PLACEHOLDER.finditer(str(text))) != expected:
-                        wrong.append(f"{language}: placeholders differ: {shown!r}")
+                if any(sorted(m.group() for m in _PLACEHOLDER.finditer(str(text))) != expected for text in texts):
+                    wrong.append(f"{language}: placeholders differ: {shown!r}")
     return wrong
 
 

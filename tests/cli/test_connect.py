@@ -66,4 +66,4 @@ def test_a_connection_without_its_secret_says_which_is_missing(run: Command) -> 
     assert run("connect", "add", "entra", "acme", *words, "client_secret=env:NOT_SET_ANYWHERE").code == 0
     ran = run("scan", "acme")
     assert ran.code in (2, 3)
-    assert "NOT_SET_ANYWHERE" in ran.err
+    assert "NOT_SET_ANYWHERE" in ran.out + ran.err

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wardship.services.formats import Row
     from wardship.services.scan import Outcome
 
+_NOBODY = "00000000-0000-0000-0000-000000000000"
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 
 
@@ -85,7 +86,13 @@ def setup_guide(run: Run, name: str, capability: str) -> SetupGuide:
     from wardship.services import connect
 
     if name in registry.connector_names():
-        return connect.setup(wiring.ambient_connection(name, {}), Capability(capability))
+        # A guide is the same for every connection: what a connector insists on is filled with an id of nobody and
+        # with a reference that is never resolved.
+        settings = registry.manifest(name).settings
+        needed = {
+            one.name: "env:NOT_NEEDED" if one.secret else _NOBODY for one in settings if one.required or one.secret
+        }
+        return connect.setup(wiring.ambient_connection(name, needed), Capability(capability))
     with opened(run) as app:
         return connect.setup(app.connection(connect.find(app.db, name)), Capability(capability), app.plugins)
 
@@ -186,15 +193,15 @@ def conclude(run: Run, app: App, outcomes: Sequence[Outcome], *, fail_on: str | 
         top = listings.varied(listings.findings(app.db, facts), of_each_rule=1, limit=5)
     run.say()
     run.say(
-        _("Coverage      %(share)s of all areas read completely")
+        _("Coverage      areas read completely: %(share)s")
         % {"share": format_share(numbers.areas_complete, numbers.areas)}
     )
     run.say(
-        _("Ownership     %(share)s have an attested owner; %(hinted)s have a hint that names a living person or team")
+        _("Ownership     identities with an attested owner: %(share)s; a hint that names somebody living: %(hinted)s")
         % {"share": format_share(numbers.owned, numbers.identities), "hinted": format_number(numbers.suggested)}
     )
     run.say(
-        _("Credentials   %(share)s static credentials are older than a year; age unknown: %(unknown)s")
+        _("Credentials   static ones older than a year: %(share)s; age unknown: %(unknown)s")
         % {
             "share": format_share(numbers.static_old, numbers.static_credentials),
             "unknown": format_number(numbers.static_age_unknown),

@@ -66,14 +66,14 @@ CHANGE_COLUMNS = (
     Column(name="valid_from", label=N_("True from"), type="instant", screen=False),
     Column(name="scan_id", label=N_("Scan"), screen=False),
 )
-_EXPORTED_FACTS = {
+EXPORTED_FACTS = {
     "systems": "system",
     "credentials": "credential",
     "grants": "grant_fact",
     "owners": "owner",
     "parts": "identity_part",
 }
-EXPORTS = ("identities", *_EXPORTED_FACTS, "findings", "coverage")
+EXPORTS = ("identities", *EXPORTED_FACTS, "findings", "coverage")
 _SEVERITY_ORDER = "critical", "high", "medium", "low", "info"
 
 
@@ -108,11 +108,8 @@ def listing_of(
         return Listing(name=thing, columns=FINDING_COLUMNS, rows=findings(db, facts, every=True), about=about)
     if thing == "coverage":
         return Listing(name=thing, columns=COVERAGE_COLUMNS, rows=coverage(db), about=about)
-    table = _EXPORTED_FACTS[thing]
-    columns = [
-        Column(name=name, label=name, type="json" if name in _JSON else _TYPES.get(kind, "text"))
-        for name, kind in FACTS[table].items()
-    ]
+    table = EXPORTED_FACTS[thing]
+    columns = fact_columns(thing)
     key = "authority" if table == "system" else "uid"
     return Listing(
         name=thing,
@@ -120,6 +117,14 @@ def listing_of(
         rows=_with_json(facts.rows(f'SELECT * FROM "{table}" ORDER BY {key}')),  # noqa: S608 - a fact table's own name
         about=about,
     )
+
+
+def fact_columns(thing: str) -> list[Column]:
+    """The columns of one of EXPORTED_FACTS: those of its fact table."""
+    return [
+        Column(name=name, label=name, type="json" if name in _JSON else _TYPES.get(kind, "text"))
+        for name, kind in FACTS[EXPORTED_FACTS[thing]].items()
+    ]
 
 
 def _with_json(rows: Iterator[dict[str, Any]]) -> Iterator[Row]:
