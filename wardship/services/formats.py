@@ -193,7 +193,8 @@ def _write_parquet(listing: Listing, target: Path) -> int:
         )
         with duckdb.connect() as conn:
             conn.execute(
-                f"COPY (SELECT * FROM read_csv(?, header=false, columns={{{columns}}}, nullstr='', allow_quoted_nulls=false,"  # noqa: S608 - the column names are our own
+                f"COPY (SELECT * FROM read_csv(?, header=false, columns={{{columns}}},"  # noqa: S608 - our own names
+                " nullstr='', allow_quoted_nulls=false,"
                 " quote='\"', escape='\"', auto_detect=false, max_line_size=100000000))"
                 " TO '" + str(target).replace("'", "''") + "' (FORMAT parquet, COMPRESSION zstd)",
                 [str(rows)],
