@@ -78,13 +78,14 @@ for batch in itertools.count():
 
 
 def test_kill_9_during_appends_leaves_a_log_that_verifies_with_all_that_was_answered(
-    database: Database, database_url: str, tmp_path: Path
+    database: Database, tmp_path: Path
 ) -> None:
     keys = SigningKeys.create(tmp_path)
+    url = database.url.render_as_string(hide_password=False)
     chance = random.Random(7)
     for _ in range(4):
         with (tmp_path / "answered").open("w+") as answered:
-            child = subprocess.Popen([sys.executable, "-c", APPENDER, database_url], cwd=ROOT, stdout=answered)
+            child = subprocess.Popen([sys.executable, "-c", APPENDER, url], cwd=ROOT, stdout=answered)
             while not (tmp_path / "answered").read_text():
                 assert child.poll() is None
                 time.sleep(0.01)
