@@ -35,7 +35,9 @@ def test_the_departed_supplier_is_told_as_in_the_story() -> None:
     app = next(app for app in made.apps if app.name == "AcmeIntegrator SaaS")
     supplier = next(row for row in made.suppliers if row.tenant == app.home_tenant)
     assert set(app.consents) == {"Mail.Read", "Sites.ReadWrite.All", "Files.ReadWrite.All"}
-    assert app.owners == () and app.home_tenant != TENANT
+    assert app.owners == ()
+    assert app.home_tenant != TENANT
     assert app.secrets[0].age_days > 365
     assert supplier.ended_days > 200
-    assert app.consented_by is not None and not app.consented_by.active
+    assert app.consented_by is not None
+    assert not app.consented_by.active
