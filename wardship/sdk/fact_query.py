@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import sqlglot
@@ -102,6 +102,11 @@ class FactQuery:
 
 def compile_query(text: str, *, parameters: Collection[str] = PARAMETERS) -> FactQuery:
     """Checks `text` and resolves every column. Raises ConfigError saying what is not allowed, where in the query."""
+    return _compiled(text, frozenset(parameters))
+
+
+@lru_cache(maxsize=1_000)  # rules are loaded several times in a run; checking one takes about 20 ms
+def _compiled(text: str, parameters: frozenset[str]) -> FactQuery:
     if len(text) > MAX_CHARS:
         raise ConfigError(f"the query has more than {MAX_CHARS} characters", advice="split the rule")
     try:

@@ -208,7 +208,8 @@ def _finding(rule: Rule, row: Mapping[str, Any]) -> _Found:
     except ValueError as error:
         raise DataError(f"rule {rule.id}: {error}") from None
     facts = {name: _told(value) for name, value in row.items() if name not in RESERVED_COLUMNS}
-    lasting = {name: value for name, value in facts.items() if name not in rule.compiled.moving}
+    moving = rule.compiled.moving
+    lasting = {name: value for name, value in facts.items() if name not in moving}
     judged = [rule.digest, subject, row.get("identity_uid"), severity, confidence, lasting]
     return _Found(
         uid=finding_uid(rule.id, subject),
