@@ -95,7 +95,8 @@ USED, NEVER, UNKNOWN = UseState.USED, UseState.NEVER, UseState.UNKNOWN
         ([use(UNKNOWN), use(NEVER)], (NEVER, None)),
         ([use(USED, MONDAY), use(NEVER)], (USED, MONDAY)),
         ([use(USED, MONDAY), use(NEVER, since=FRIDAY)], (USED, MONDAY)),
-        ([use(USED, MONDAY), use(NEVER, since=SUNDAY)], (NEVER, None)),
+        ([use(USED, MONDAY), use(NEVER, since=SUNDAY)], (USED, MONDAY)),
+        ([use(USED, FRIDAY), use(USED, MONDAY)], (USED, MONDAY)),
     ],
 )
 def test_the_newest_answer_stands_but_no_answer_makes_a_use_undone(

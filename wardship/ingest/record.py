@@ -55,7 +55,7 @@ def row_of(record: Record) -> tuple[str, dict[str, Any]]:
     if family == USAGE:
         return family, row
     row["content_hash"] = hashlib.blake2b(
-        json.dumps(list(row.values()), default=str, ensure_ascii=True).encode(), digest_size=16
+        json.dumps([row[name] for name in _HASHED[family]], default=str, ensure_ascii=True).encode(), digest_size=16
     ).hexdigest()
     row["uid"] = row["authority"] if isinstance(record, System) else record.uid  # type: ignore[union-attr]
     return family, row
@@ -227,6 +227,9 @@ def _needed(name: str, convert: Convert) -> Convert:
     return convert_some
 
 
+_HASHED: Mapping[str, list[str]] = {
+    family: [c.name for c in columns() if not c.info.get("fades")] for family, columns in tables.FAMILIES.items()
+}
 _PLAN: Mapping[str, list[tuple[str, Read, Convert]]] = {
     **{family: _plan(columns()) for family, columns in tables.FAMILIES.items()},
     USAGE: _plan([c for c in tables.stage_usage.columns if c.name != "reading"]),

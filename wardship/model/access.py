@@ -106,7 +106,8 @@ class Grant:
     via: str | None = None  # the policy, role or group that gives it; None: given directly
     tier: Tier = Tier.UNKNOWN
     tenant_wide: bool | None = None
-    granted_by: str | None = None
+    granted_by: str | None = None  # what the system calls whoever gave it
+    granted_by_id: str | None = None  # the native id of that person
     granted_at: datetime | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
 

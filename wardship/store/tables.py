@@ -42,6 +42,9 @@ metadata = MetaData(
     }
 )
 
+FADES = {"fades": True}
+"""Marks columns that a source forgets (a log that keeps 30 days): what was known stays, and is no part of the hash."""
+
 BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in an INTEGER primary key
 
 
@@ -118,8 +121,9 @@ def _grant() -> list[Column[Any]]:
         Column("via", Text),
         Column("tier", Text, nullable=False),
         Column("tenant_wide", Boolean),
-        Column("granted_by", Text),
-        Column("granted_at", Instant),
+        Column("granted_by", Text, info=FADES),
+        Column("granted_by_id", Text, info=FADES),
+        Column("granted_at", Instant, info=FADES),
         Column("attributes", Text, nullable=False),
     ]
 
@@ -194,7 +198,7 @@ def _current(family: str) -> Table:
         metadata,
         Column("uid", Text, primary_key=True),
         *FAMILIES[family](),
-        Column("content_hash", Text, nullable=False),  # of the family's columns
+        Column("content_hash", Text, nullable=False),  # of the family's columns that do not fade
         Column("scope_key", Text, nullable=False),  # the scope that reads it, and alone may miss it
         Column("scan_seq", BigInteger, nullable=False),  # newest scan that saw it
         Column("presence", Text, nullable=False),

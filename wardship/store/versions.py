@@ -8,6 +8,8 @@ A row belongs to the scope that first saw it: that scope alone changes it and ma
 too leaves a *sighting*; `presence` passes the row on to it when its own scope no longer has it. Were it otherwise, two
 scopes that word the same thing differently would make two versions in every scan.
 
+What a source forgets is kept: columns that fade (`tables.FADES`) and the last known use.
+
 A scan never writes over what a later scan has seen (`scan_seq`).
 """
 
@@ -87,12 +89,18 @@ def _statements(dialect: str, family: str) -> _Statements:
 
     joined = stage.outerjoin(current, current.c.uid == stage.c.uid)
     may_write = sa.and_(current.c.scan_seq <= seq, sa.or_(current.c.scope_key == scope, current.c.presence != PRESENT))
-    differs = sa.or_(current.c.content_hash != stage.c.content_hash, current.c.presence != PRESENT)
+    fading = [column.name for column in tables.FAMILIES[family]() if column.info.get("fades")]
+    differs = sa.or_(
+        current.c.content_hash != stage.c.content_hash,
+        current.c.presence != PRESENT,
+        *(sa.and_(stage.c[name].is_not(None), stage.c[name].is_distinct_from(current.c[name])) for name in fading),
+    )
     to_write = sa.and_(chunk, sa.or_(current.c.uid.is_(None), sa.and_(may_write, differs)))
     change = sa.case(
         (current.c.uid.is_(None), "appeared"), (current.c.presence != PRESENT, "returned"), else_="changed"
     )
-    staged = [stage.c.uid, *(stage.c[name] for name in content), stage.c.content_hash]
+    remembered = _remembered(stage, current, fading)
+    staged = [stage.c.uid, *(remembered.get(name, stage.c[name]) for name in content), stage.c.content_hash]
     names = ["uid", *content, "content_hash"]
 
     to_current = sql.insert(dialect, current).from_select(
@@ -147,6 +155,17 @@ def _statements(dialect: str, family: str) -> _Statements:
     )
 
 
+def _remembered(stage: sa.Table, current: sa.Table, fading: list[str]) -> dict[str, sa.ColumnElement[Any]]:
+    """Columns that fade, as they are to be written: what the source says; what it no longer says, as it was known.
+
+    Together they tell of one event. When one of them has changed it was another event, and a thing that was gone has
+    been made anew: then nothing of the old one is remembered.
+    """
+    another = [sa.func.coalesce(stage.c[name] != current.c[name], sa.false()) for name in fading]
+    same_event = sa.and_(current.c.presence != "gone", *(sa.not_(other) for other in another))
+    return {name: sa.func.coalesce(stage.c[name], sa.case((same_event, current.c[name]))) for name in fading}
+
+
 # ------------------------------------------------------------------ usage
 
 
@@ -167,9 +186,9 @@ def _publish_usage(conn: Connection, scan: Scan, reading: Reading, at: datetime,
 def _usage_statements(dialect: str) -> tuple[sa.Select[Any, int], sa.Insert, sa.Delete]:
     """The newest answer of a source stands, except that no answer makes a use undone.
 
-    UNKNOWN ("cannot tell") never replaces USED. NEVER ("not once since I began to count") replaces USED only when it
-    covers the instant of that use: then the source takes it back. UNKNOWN does replace NEVER: an old "never" that
-    nobody can repeat is not known any more.
+    UNKNOWN ("cannot tell") after USED is a source that forgot, and NEVER after USED contradicts what it said itself:
+    the use stands, with the instant at which it was read. UNKNOWN does replace NEVER: an old "never" that nobody can
+    repeat is not known any more.
     """
     stage, usage = tables.stage_usage, tables.usage
     mine = stage.c.reading == sa.bindparam("reading", type_=sa.BigInteger())
@@ -186,14 +205,10 @@ def _usage_statements(dialect: str) -> tuple[sa.Select[Any, int], sa.Insert, sa.
         ).where(chunk),
     )
     new = insert.excluded
-    forgets = sa.or_(
-        new.state == "unknown",
-        sa.and_(new.state == "never", sa.or_(new.since.is_(None), new.since > usage.c.last_used_at)),
-    )
     upsert = insert.on_conflict_do_update(
         index_elements=["subject_uid", "source"],
         set_={name: new[name] for name in (*names, "scan_seq", "read_at") if name not in ("subject_uid", "source")},
-        where=sa.and_(usage.c.scan_seq <= new.scan_seq, sa.not_(sa.and_(usage.c.state == "used", forgets))),
+        where=sa.and_(usage.c.scan_seq <= new.scan_seq, sa.or_(usage.c.state != "used", new.state == "used")),
     )
     count = sa.select(sa.func.max(rows.c.subject_uid), sa.func.count()).select_from(rows)
     return count, upsert, sa.delete(stage).where(chunk)

@@ -294,7 +294,6 @@ class Parser:
             "assignment_id": assignment.text("id"),
             "resource_id": assignment.text("resourceId"),
             "resource_name": assignment.text("resourceDisplayName"),
-            "granted_by_id": consent.text("by_id") if consent else None,
         }
         if role is None and role_id == _DEFAULT_ACCESS:
             role = "default_access"  # may sign in to the resource; no role of it
@@ -307,6 +306,7 @@ class Parser:
             tier=Tier.READ if role == "default_access" else facts.permission_tier(role or ""),
             tenant_wide=role != "default_access",
             granted_by=consent.text("by") if consent else None,
+            granted_by_id=consent.text("by_id") if consent else None,
             granted_at=assignment.instant("createdDateTime") or (consent.instant("at") if consent else None),
             attributes=_known(attributes),
         )
@@ -332,6 +332,7 @@ class Parser:
                 tier=facts.permission_tier(word),
                 tenant_wide={"AllPrincipals": True, "Principal": False}.get(consent_type or ""),
                 granted_by=consent.text("by") if consent else None,
+                granted_by_id=consent.text("by_id") if consent else None,
                 granted_at=consent.instant("at") if consent else None,
                 attributes=_known(
                     {
@@ -339,7 +340,6 @@ class Parser:
                         "grant_id": grant.text("id"),
                         "principal_id": principal,
                         "resource_name": resource.text("displayName") if resource else None,
-                        "granted_by_id": consent.text("by_id") if consent else None,
                     }
                 ),
             )

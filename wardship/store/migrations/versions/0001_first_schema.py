@@ -80,7 +80,8 @@ def upgrade() -> None:
     public_id text null, fingerprint text null, enabled bool null, created_at instant null, expires_at instant null,
     no_expiry bool null, last_rotated_at instant null, next_rotation_at instant null, stored_in text null,
     revocation text null, attributes text, content_hash text, scope_key text, scan_seq bigint, presence text,
-    misses int, first_seen_at instant, last_seen_at instant, unconfirmed_since instant null
+    misses int, first_seen_at instant, last_seen_at instant,
+    unconfirmed_since instant null
     """,
     )
     op.create_index("ix_credential_current_holder", "credential_current", ["holder_uid"])
@@ -91,8 +92,9 @@ def upgrade() -> None:
         """
     uid text key, authority text, holder_uid text, permission text, resource text null, effect text,
     condition text null, via text null, tier text, tenant_wide bool null, granted_by text null,
-    granted_at instant null, attributes text, content_hash text, scope_key text, scan_seq bigint, presence text,
-    misses int, first_seen_at instant, last_seen_at instant, unconfirmed_since instant null
+    granted_by_id text null, granted_at instant null, attributes text, content_hash text, scope_key text,
+    scan_seq bigint, presence text, misses int, first_seen_at instant, last_seen_at instant,
+    unconfirmed_since instant null
     """,
     )
     op.create_index("ix_grant_current_holder", "grant_current", ["holder_uid"])
@@ -123,7 +125,8 @@ def upgrade() -> None:
         """
     uid text key, authority text, native_id text, name text, matches text, sponsor text null,
     contract_end_on date null, attributes text, content_hash text, scope_key text, scan_seq bigint, presence text,
-    misses int, first_seen_at instant, last_seen_at instant, unconfirmed_since instant null
+    misses int, first_seen_at instant, last_seen_at instant,
+    unconfirmed_since instant null
     """,
     )
     op.create_index("ix_supplier_current_scope", "supplier_current", ["scope_key", "uid"])
@@ -165,8 +168,8 @@ def upgrade() -> None:
         """
     id number key, uid text, authority text, holder_uid text, permission text, resource text null, effect text,
     condition text null, via text null, tier text, tenant_wide bool null, granted_by text null,
-    granted_at instant null, attributes text, content_hash text, presence text, change text, valid_from instant,
-    recorded_at instant, scan_id text null
+    granted_by_id text null, granted_at instant null, attributes text, content_hash text, presence text,
+    change text, valid_from instant, recorded_at instant, scan_id text null
     """,
     )
     op.create_index("ix_grant_version_recorded", "grant_version", ["recorded_at"])
@@ -232,7 +235,7 @@ def upgrade() -> None:
         """
     reading bigint key, uid text key, authority text, holder_uid text, permission text, resource text null,
     effect text, condition text null, via text null, tier text, tenant_wide bool null, granted_by text null,
-    granted_at instant null, attributes text, content_hash text
+    granted_by_id text null, granted_at instant null, attributes text, content_hash text
     """,
     )
     _create(
