@@ -114,7 +114,7 @@ def read_ours(url: str) -> None:
     print(json.dumps({"cpu_s": used.ru_utime + used.ru_stime, "first_s": first, "principals": principals}))
 
 
-def run(command: list[str], url: str) -> tuple[dict[str, Any] | None, int, str]:
+def measure(command: list[str], url: str) -> tuple[dict[str, Any] | None, int, str]:
     proxy = Counting(url)
     env = {**os.environ, "AWS_ENDPOINT_URL": proxy.url, "AWS_DEFAULT_REGION": "us-east-1"}
     done = subprocess.run(
@@ -133,29 +133,35 @@ def main() -> None:
     parser.add_argument("--prowler", help="a Python that has prowler")
     parser.add_argument("--read", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench")
     if chosen.read:
         read_ours(chosen.read)
-        return
+    else:
+        run(chosen.principals, chosen.prowler or "")
+
+
+def run(principals: int = 500, prowler: str | None = None) -> None:
+    """`prowler`: a Python that has prowler; None: what WARDSHIP_BENCH_PROWLER names, "": none."""
+    prowler = os.environ.get("WARDSHIP_BENCH_PROWLER", "") if prowler is None else prowler
+    os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench")
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
     url = "http://{}:{}".format(*moto.get_host_and_port())
-    fill(url, chosen.principals)
+    fill(url, principals)
     print(f"{'reader':22}{'principals':>11}{'requests':>10}{'a principal':>13}{'CPU s':>8}{'first record s':>16}")
     rows = [("wardship (IAM part)", [sys.executable, str(Path(__file__)), "--read", "URL"])]
-    rows += [("prowler (IAM service)", [chosen.prowler, "-c", PROWLER])] if chosen.prowler else []
+    rows += [("prowler (IAM service)", [prowler, "-c", PROWLER])] if prowler else []
     for name, command in rows:
-        figures, requests, why = run(command, url)
+        figures, requests, why = measure(command, url)
         if figures is None:
             print(f"{name:22}not run: {why}")
             continue
         first = f"{figures['first_s']:.2f}" if figures.get("first_s") else "-"
-        each = requests / chosen.principals
+        each = requests / principals
         print(f"{name:22}{figures['principals']:11}{requests:10}{each:13.3f}{figures['cpu_s']:8.2f}{first:>16}")
-    if not chosen.prowler:
+    if not prowler:
         print(f"{'prowler (IAM service)':22}not run: give --prowler the Python of an environment that has it")
     moto.stop()
 

@@ -13,7 +13,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,18 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGE = "WARDSHIP_BENCH_LARGE"
+
+# The kernel counts the memory of whoever starts a process into that process's peak. So a small one starts it.
+_LAUNCHER = """
+import json, os, sys, time
+began = time.perf_counter()
+child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, used = os.wait4(child, 0)
+wall = time.perf_counter() - began
+told = [os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, wall, used.ru_maxrss]
+with open(sys.argv[1], "w") as out:
+    json.dump(told, out)
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +65,19 @@ def process(
 
     Raises RuntimeError with its last lines when it ends with anything but 0 and the codes in `allowed`.
     """
-    with tempfile.TemporaryFile("w+") as out:
-        began = time.perf_counter()
-        child = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}, cwd=cwd
-        )
-        _, status, used = os.wait4(child.pid, 0)
-        wall = time.perf_counter() - began
-        child.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        output = out.read()
-    if child.returncode not in (0, *allowed):
+    with tempfile.TemporaryDirectory() as folder:
+        told, printed = Path(folder) / "told", Path(folder) / "printed"
+        with printed.open("wb") as out:
+            launch = [sys.executable, "-IS", "-c", _LAUNCHER, str(told), *command]
+            subprocess.run(
+                launch, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}, cwd=cwd, check=True
+            )
+        output = printed.read_text(errors="replace")
+        code, cpu_s, wall_s, peak_kb = json.loads(told.read_text())
+    if code not in (0, *allowed):
         tail = "\n".join(output.splitlines()[-5:])
-        raise RuntimeError(f"{command[0]} ended with {child.returncode}:\n{tail}")
-    return Cost(cpu_s=used.ru_utime + used.ru_stime, wall_s=wall, peak_mb=used.ru_maxrss / 1024, output=output.strip())
+        raise RuntimeError(f"{command[0]} ended with {code}:\n{tail}")
+    return Cost(cpu_s=cpu_s, wall_s=wall_s, peak_mb=peak_kb / 1024, output=output.strip())
 
 
 def python(module_or_code: str, *args: str, env: Mapping[str, str] | None = None, allowed: Sequence[int] = ()) -> Cost:
