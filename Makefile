@@ -44,7 +44,7 @@ lint: ## style and format
 types: ## mypy, strict
 	$(BIN)/mypy
 
-imports: ## the layers of STYLE, kept by import-linter
+imports: ## the layers, kept by import-linter
 	$(BIN)/lint-imports --no-cache | grep -vE '^[^A-Za-z0-9]*$$'
 
 check: lint types imports test ## what to run before a commit

@@ -1,6 +1,6 @@
 """Durable things around the saga: a store and providers whose state survives a SIGKILL of whoever calls them.
 
-The provider has the traps of TRUST section 3: a limit that counts disabled keys, changes that are seen late, an audit
+The provider has the traps of real ones: a limit that counts disabled keys, changes that are seen late, an audit
 trail that is later still, last use that may not be told, no disable. Time is the harness's virtual clock.
 """
 

@@ -1,6 +1,6 @@
 """The command line: where a user's words come in, and where every error leaves as one plain sentence.
 
-Exit codes (DESIGN section 7): 0 done, 1 findings at or over --fail-on, 2 wrong usage or settings,
+Exit codes: 0 done, 1 findings at or over --fail-on, 2 wrong usage or settings,
 3 incomplete (something could not be read), 4 internal; 130 stopped by Ctrl-C.
 """
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from wardship.model.errors import ApprovalNeeded, ConfigError
 from wardship.sdk.i18n import _
 
-MAX_APPROVAL_AGE = timedelta(hours=24)  # TRUST section 7
+MAX_APPROVAL_AGE = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

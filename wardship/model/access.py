@@ -30,7 +30,7 @@ class CredentialType(StrEnum):
 
 
 class Tier(StrEnum):
-    """How much a grant can do, worst first (DESIGN section 3)."""
+    """How much a grant can do, worst first."""
 
     CONTROL_PLANE = "control_plane"  # can change who may do what, or become somebody else
     WRITE = "write"

@@ -2,7 +2,7 @@
 
 This file is the contract between the store (which writes them) and every rule (which may name only these
 columns). Types are DuckDB's. Instants are UTC `TIMESTAMP`s; NULL means not known. Merged identities
-(DESIGN section 5, mechanism 4) stand as one row in `identity`; `identity_part` has each system's own row.
+(docs/adr/0012) stand as one row in `identity`; `identity_part` has each system's own row.
 How each column is derived is said in `wardship.store.facts`.
 """
 

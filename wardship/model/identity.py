@@ -22,7 +22,7 @@ MAX_TEXT_CHARS = 4096
 
 
 class IdentityKind(StrEnum):
-    """What an identity is (DESIGN section 3). `UNKNOWN` keeps the vendor's own word in `subtype`."""
+    """What an identity is. `UNKNOWN` keeps the vendor's own word in `subtype`."""
 
     DIRECTORY_ACCOUNT = "directory_account"
     MANAGED_SERVICE_ACCOUNT = "managed_service_account"

@@ -10,7 +10,7 @@ A connector module has these names, and nothing else is called:
 `Connector` reads in three steps: `scopes()` says what there is to read, `fetch(scope, token)` yields raw pages
 (network), `parse(scope, item)` turns one raw object into records (no network). A connector reports; it never judges.
 
-`Actor` is the acting protocol (DESIGN section 5, mechanism 5). Its verbs are idempotent and never sequenced
+`Actor` is the acting protocol (ADR 0008). Its verbs are idempotent and never sequenced
 here: the saga does that. What a system lacks is declared in `Manifest.unavailable` and the verb raises NotVisible.
 """
 
@@ -44,7 +44,7 @@ class Capability(StrEnum):
 
 
 class Evidence(StrEnum):
-    """What the connector was proved against (contracts, CONTRACT-CHECK section 1)."""
+    """What the connector was proved against (ADR 0004)."""
 
     REAL_PRODUCT = "tested against the real product"
     EMULATOR = "tested against an emulator"
@@ -163,7 +163,10 @@ class CallStats:
 
 
 class Connector(Protocol):
-    """Reads one configured connection. One instance serves one scan, in one thread."""
+    """Reads one configured connection. One instance serves one scan, in one thread.
+
+    One that knows the system's clock may have `clock_skew_s: float | None`, theirs minus ours (`sdk.http.Http` has it).
+    """
 
     manifest: Manifest
     stats: CallStats

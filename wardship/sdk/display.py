@@ -1,7 +1,7 @@
 """Text from a provider, made safe to show to a person. What is stored and exported stays raw.
 
 A name may hold an escape sequence that rewrites the terminal, a bidirectional override that turns
-"exe.txt" round, or characters that cannot be seen and make two names look alike (TRUST section 6).
+"exe.txt" round, or characters that cannot be seen and make two names look alike.
 """
 
 from __future__ import annotations

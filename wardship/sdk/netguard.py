@@ -3,7 +3,7 @@
 Each connection resolves its name once, checks every address that came back, and connects to one of exactly those
 (no second look-up that a rebinding name server could answer differently). TLS still verifies the name.
 Python's own `is_global` lets 6to4 wrap a private address, so what embeds or translates addresses is refused
-explicitly (TRUST section 6).
+explicitly.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class TokenBucket:
 
 
 class Gate:
-    """Additive increase, multiplicative decrease of the calls in flight (TRUST section 8).
+    """Additive increase, multiplicative decrease of the calls in flight.
 
     The limit rises by one after as many successes as it is wide, and halves when the system says "too many".
     Calls that started before a cut cannot cut again: they only tell what is already known.

@@ -62,7 +62,7 @@ def explain(
 
 
 def finding(db: Database, facts: Facts, uid: str, rules: Sequence[Rule], now: datetime) -> Story:
-    """Everything about one finding (EXPERIENCE: explainability). Raises ConfigError for an unknown id."""
+    """Everything about one finding. Raises ConfigError for an unknown id."""
     told = findings.explain(db, uid, rules)
     detail = (
         inventory.detail(facts, told.identity_uid) if told.identity_uid and _known(facts, told.identity_uid) else None

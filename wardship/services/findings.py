@@ -101,7 +101,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """One finding, explained (EXPERIENCE section 4). Texts are in the language in force."""
+    """One finding, explained. Texts are in the language in force."""
 
     uid: str
     rule: str

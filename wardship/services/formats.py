@@ -2,7 +2,7 @@
 
 The same rows go to every format; what is shown on a terminal is the caller's affair (`wardship.cli.render`).
 Values stay as they are in the database, except where a format would make them act: a cell that a
-spreadsheet would take for a formula is defused (TRUST section 6).
+spreadsheet would take for a formula is defused.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _write_csv(listing: Listing, stream: IO[str]) -> int:
 
 
 def _write_parquet(listing: Listing, target: Path) -> int:
-    """Through CSV: DuckDB reads that two hundred times faster than single inserts (DESIGN section 5)."""
+    """Through CSV: DuckDB reads that two hundred times faster than single inserts (ADR 0007)."""
     import duckdb
 
     with tempfile.TemporaryDirectory() as folder:

@@ -281,7 +281,7 @@ stage_usage = Table(
         for name, type_, null in _USAGE
     ],
 )
-sighting = Table(  # rows that another scope than their own reads too (DESIGN mechanism 1, ADR 0002)
+sighting = Table(  # rows that another scope than their own reads too (ADR 0002)
     "sighting",
     metadata,
     Column("family", Text, primary_key=True),
@@ -466,7 +466,7 @@ finding_version = Table(
     Index("ix_finding_version_recorded", "recorded_at"),
 )
 
-# ---------------------------------------------------------------- audit log (TRUST section 5)
+# ---------------------------------------------------------------- audit log (ADR 0003)
 
 audit = Table(
     "audit",
@@ -538,7 +538,7 @@ schedule = Table(
     Column("enabled", Boolean, nullable=False),
 )
 
-# ---------------------------------------------------------------- rotation saga (TRUST section 3)
+# ---------------------------------------------------------------- rotation saga (ADR 0008)
 
 rotation = Table(
     "rotation",

@@ -153,7 +153,7 @@ class Workspace:
         """The keyed fingerprint of a secret: 32 hex digits, the same for the same secret in this workspace only.
 
         HMAC-SHA256(pepper, type || 0x00 || value), first 128 bits; the value in Unicode form NFC, without white space
-        around it. Whoever steals the database cannot try passwords against it (TRUST section 6).
+        around it. Whoever steals the database cannot try passwords against it.
         """
         normal = unicodedata.normalize("NFC", value).strip()
         message = type_.encode() + b"\0" + normal.encode("utf-8", "surrogatepass")

@@ -2,7 +2,7 @@
 
 AWS mints the key and shows it once, without a client token. So provenance comes from the name of the session that
 minted it: each `create` acts as `role_arn` in a session called `wardship-<operation>`, and CloudTrail tells, some
-minutes later, which key that session made (TRUST section 3).
+minutes later, which key that session made (ADR 0008).
 """
 
 from __future__ import annotations
