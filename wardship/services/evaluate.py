@@ -6,33 +6,42 @@ transactions, each with its audit entry. Judging the same facts again writes not
 When a finding closes: the rule's question is answered, and this subject is no longer in the answer. It does not close
 because something could not be read: the facts keep what is known, and where a fact that the rule calls essential has
 become unknown, the finding stays open as tentative and says so.
+
+One process judges a workspace at a time, under a lease: two would each compare with what the other is writing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from wardship.model.errors import ConfigError, DataError
+from wardship.model.errors import ConfigError, Conflict, DataError
 from wardship.model.facts import Snapshot
 from wardship.model.finding import Confidence, FindingState, Severity, finding_uid
 from wardship.model.policy import Policy
+from wardship.sdk.i18n import _
 from wardship.sdk.policy_file import load_policy
 from wardship.sdk.rule import RESERVED_COLUMNS, Rule, load_rules
-from wardship.store import tables
+from wardship.store import leases, tables
 from wardship.store.db import Database, Write
 from wardship.store.engine import DuckDbEngine, Engine
 from wardship.store.facts import write_snapshot
+from wardship.store.leases import Lease
 from wardship.store.workspace import Workspace
 
 CHUNK = 2_000
+WAIT_S = 120.0
+_LEASE_TTL = timedelta(minutes=10)  # longer than a snapshot takes to write; a killed holder is known to be dead at once
+_LOOK_S = 0.2
 NO_LONGER_TRUE = "no_longer_true"
 SUBJECT_GONE = "subject_gone"
 RULE_REMOVED = "rule_removed"
@@ -81,21 +90,49 @@ class _Changes:
     closed: list[tuple[str, str]] = field(default_factory=list)  # uid, reason
 
 
-def evaluate(ws: Workspace, *, actor: str, scan_seq: int) -> Evaluation:
-    """Writes the facts of a workspace as a snapshot and judges it by our rules and those in its `rules` folder."""
-    as_of = ws.db.clock()
-    snapshot = write_snapshot(ws.db, ws.facts, as_of=as_of, scan_seq=scan_seq)
-    with DuckDbEngine(snapshot) as engine:
-        return judge(
-            ws.db,
-            snapshot,
-            workspace_rules(ws),
-            workspace_policy(ws),
-            as_of=as_of,
-            actor=actor,
-            engine=engine,
-            whole_catalogue=True,
-        )
+def evaluate(ws: Workspace, *, actor: str, scan_seq: int, wait_s: float = WAIT_S) -> Evaluation:
+    """Writes the facts of a workspace as a snapshot and judges it by our rules and those in its `rules` folder.
+
+    Another process that is judging is waited for, at most `wait_s` seconds; then Conflict is raised.
+    """
+    rules, policy = workspace_rules(ws), workspace_policy(ws)
+    with _alone(ws.db, wait_s) as lease:
+        as_of = ws.db.clock()
+        snapshot = write_snapshot(ws.db, ws.facts, as_of=as_of, scan_seq=scan_seq)
+        with DuckDbEngine(snapshot) as engine:
+            return judge(
+                ws.db,
+                snapshot,
+                rules,
+                policy,
+                as_of=as_of,
+                actor=actor,
+                engine=engine,
+                whole_catalogue=True,
+                lease=lease,
+            )
+
+
+@contextlib.contextmanager
+def _alone(db: Database, wait_s: float) -> Iterator[Lease]:
+    """The lease of judging, given back at the end. Raises Conflict when another process keeps it for `wait_s`."""
+    holder, until = leases.new_holder(), time.monotonic() + wait_s
+    while True:
+        with db.bookkeep() as conn:
+            lease = leases.take(conn, "evaluate", holder, db.clock(), _LEASE_TTL)
+        if lease is not None:
+            break
+        if time.monotonic() >= until:
+            raise Conflict(
+                _("another process is judging this workspace"),
+                advice=_("what was read is kept; run this again when the other process has ended"),
+            )
+        time.sleep(_LOOK_S)
+    try:
+        yield lease
+    finally:
+        with db.bookkeep() as conn:
+            leases.release(conn, lease, db.clock())
 
 
 def workspace_policy(ws: Workspace) -> Policy:
@@ -104,7 +141,9 @@ def workspace_policy(ws: Workspace) -> Policy:
         return Policy()
     path = ws.path / ws.settings.policy.expanduser()
     if not path.is_file():
-        raise ConfigError(f"there is no policy file {path}", advice="correct `policy` in workspace.yaml")
+        raise ConfigError(
+            _("there is no policy file %(path)s") % {"path": path}, advice=_("correct `policy` in workspace.yaml")
+        )
     return load_policy(path)
 
 
@@ -116,7 +155,8 @@ def workspace_rules(ws: Workspace) -> list[Rule]:
         theirs = load_rules(folder)
         if twice := {rule.id for rule in rules} & {rule.id for rule in theirs}:
             raise ConfigError(
-                f"rule {min(twice)!r} is one of ours", advice=f"give {folder.name}/{min(twice)}.yaml its own id"
+                _("rule %(rule)s is one of ours") % {"rule": repr(min(twice))},
+                advice=_("give %(file)s its own id") % {"file": f"{folder.name}/{min(twice)}.yaml"},
             )
         rules += theirs
     return rules
@@ -132,17 +172,20 @@ def judge(
     actor: str,
     engine: Engine,
     whole_catalogue: bool = False,
+    lease: Lease | None = None,
 ) -> Evaluation:
     """Asks every rule of the snapshot and brings the findings up to date.
 
     `whole_catalogue`: findings of rules that are not among `rules` close, for their rule is gone. Memory grows with
-    the findings of one rule. Killed half-way, the next judging does the rest.
+    the findings of one rule. Killed half-way, the next judging does the rest. Nothing is written once `lease` has been
+    taken over by another process (Conflict); None: the caller is alone.
     """
     done = Evaluation(snapshot_id=snapshot.id)
     for rule in rules:
-        _judge_one(_Judging(db, snapshot, rule, policy, as_of, actor, engine), done)
+        _judge_one(_Judging(db, snapshot, rule, policy, as_of, actor, engine, lease), done)
     if whole_catalogue:
-        done.closed += _close_orphans(db, {rule.id for rule in rules}, snapshot=snapshot, as_of=as_of, actor=actor)
+        left = {rule.id for rule in rules}
+        done.closed += _close_orphans(db, left, snapshot=snapshot, as_of=as_of, actor=actor, lease=lease)
     return done
 
 
@@ -155,6 +198,13 @@ class _Judging:
     as_of: datetime
     actor: str
     engine: Engine
+    lease: Lease | None
+
+
+def _hold(lease: Lease | None, conn: sa.Connection, at: datetime) -> None:
+    """Called first in each transaction: nobody writes who was replaced."""
+    if lease is not None:
+        leases.hold(conn, lease, at, _LEASE_TTL)
 
 
 def _judge_one(now: _Judging, done: Evaluation) -> None:
@@ -162,6 +212,7 @@ def _judge_one(now: _Judging, done: Evaluation) -> None:
     changes = _compare(now, found)
     for part in _in_chunks(changes):
         with now.db.write(now.actor) as writing:
+            _hold(now.lease, writing.conn, writing.at)
             _write(now, writing, part)
             writing.audit(
                 "findings.judged",
@@ -201,7 +252,7 @@ def _ask(now: _Judging) -> dict[str, _Found]:
 def _finding(rule: Rule, row: Mapping[str, Any]) -> _Found:
     subject = row["subject_uid"]
     if not isinstance(subject, str):
-        raise DataError(f"rule {rule.id} answered a subject_uid that is {subject!r}")
+        raise DataError(_("rule %(rule)s names no subject in a row of its answer") % {"rule": rule.id})
     try:
         severity = Severity(row.get("severity") or rule.severity)
         confidence = Confidence(row.get("confidence") or rule.confidence)
@@ -420,6 +471,7 @@ def _saw(now: _Judging) -> None:
     """Open findings were true at `as_of`: noted in one statement, and no act of anybody."""
     table = tables.finding
     with now.db.bookkeep() as conn:
+        _hold(now.lease, conn, now.db.clock())
         conn.execute(
             table.update()
             .where(
@@ -432,7 +484,9 @@ def _saw(now: _Judging) -> None:
         )
 
 
-def _close_orphans(db: Database, rules: set[str], *, snapshot: Snapshot, as_of: datetime, actor: str) -> int:
+def _close_orphans(
+    db: Database, rules: set[str], *, snapshot: Snapshot, as_of: datetime, actor: str, lease: Lease | None
+) -> int:
     """Closes the findings of rules that are no longer in the catalogue; returns how many."""
     table = tables.finding
     orphaned = sa.select(table.c.uid).where(table.c.state.in_(_OPEN), table.c.rule.not_in(sorted(rules)))
@@ -440,6 +494,7 @@ def _close_orphans(db: Database, rules: set[str], *, snapshot: Snapshot, as_of: 
         left = sorted(conn.scalars(orphaned))
     for batch in _batched(left):
         with db.write(actor) as writing:
+            _hold(lease, writing.conn, writing.at)
             rows = list(_rows(writing.conn, batch).values())
             for row in rows:
                 row |= {"state": FindingState.CLOSED, "reason": RULE_REMOVED, "closed_at": as_of}
