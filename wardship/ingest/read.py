@@ -14,6 +14,7 @@ from wardship.model.errors import (
     AuthenticationFailed,
     Error,
     FatalError,
+    LimitReached,
     MissingScope,
     RateLimited,
     RetryableError,
@@ -106,6 +107,8 @@ def _status_of(reading: Reading, error: Error) -> ScopeStatus:
             status = ScopeStatus.PARTIAL
     elif isinstance(error, RetryableError):
         reason = "throttled" if isinstance(error, RateLimited) else "unavailable"
+        if isinstance(error, LimitReached):
+            reason = error.limit
         status = ScopeStatus.PARTIAL
     reading.add_problem(Problem(reason=reason, detail=error.message, permission=permission))
     return status

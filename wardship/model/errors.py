@@ -3,7 +3,7 @@
     Error
       ConfigError                       stop; the operator mends the settings
       ConnectorError(system, operation)
-        RetryableError                  RateLimited(retry_after_s) | Unavailable
+        RetryableError                  RateLimited(retry_after_s) | Unavailable, of it LimitReached(limit)
         SkippableError                  MissingScope(scope) | NotVisible      -> recorded in Coverage
         FatalError                      AuthenticationFailed | UnexpectedResponse
       DataError                         one record is unreadable: quarantined, counted, the run goes on
@@ -59,7 +59,15 @@ class RateLimited(RetryableError):
 
 
 class Unavailable(RetryableError):
-    """No answer, a broken answer, or a server error; also a deadline or budget of ours that ran out."""
+    """No answer, a broken answer, or a server error."""
+
+
+class LimitReached(Unavailable):
+    """A limit of ours ran out. `limit` is "deadline" or "budget" (of calls), the reason that Coverage gives."""
+
+    def __init__(self, message: str, *, limit: str, system: str = "", operation: str = "", advice: str = "") -> None:
+        super().__init__(message, system=system, operation=operation, advice=advice)
+        self.limit = limit
 
 
 class SkippableError(ConnectorError):

@@ -1,6 +1,6 @@
 """What was read, what was refused, and what that allows us to say.
 
-A `Scope` is the unit of completeness (TRUST section 8): one connector, one authority, one region, one
+A `Scope` is the unit of completeness (docs/trust.md): one connector, one authority, one region, one
 kind of thing. Only a scope that was read COMPLETEly may move what it holds away from `present`.
 """
 
@@ -57,7 +57,7 @@ class RawPage:
 class Problem:
     """Something that could not be read, in the words of Coverage."""
 
-    reason: str  # "missing_permission", "not_visible", "throttled", "deadline", "unavailable", "unexpected"
+    reason: str  # "missing_permission", "not_visible", "throttled", "deadline", "budget", "unavailable", ...
     detail: str  # one sentence; ids only, never a raw answer
     permission: str | None = None  # the vendor's name of what is missing
     subject: str | None = None  # native id of the object concerned, None = the whole scope

@@ -36,6 +36,7 @@ from wardship.model.errors import (
     AuthenticationFailed,
     ConfigError,
     ConnectorError,
+    LimitReached,
     MissingScope,
     NotVisible,
     RateLimited,
@@ -296,7 +297,7 @@ class Http:
 
     @contextlib.contextmanager
     def scope(self, deadline_s: float | None) -> Iterator[None]:
-        """Within it, calls end at `deadline_s` seconds from now (Unavailable), whatever the run's own deadline."""
+        """Within it, calls end at `deadline_s` seconds from now (LimitReached), whatever the run's own deadline."""
         before, self._scope_deadline = self._scope_deadline, _after(self._monotonic(), deadline_s)
         try:
             yield
@@ -409,23 +410,27 @@ class Http:
     def _spend(self, call: _Call) -> None:
         with self._lock:
             if self._budget.max_calls is not None and self._calls >= self._budget.max_calls:
-                raise Unavailable(
-                    f"budget: {self._calls} calls were made", system=self._system, operation=call.operation
+                raise LimitReached(
+                    f"the budget of {self._calls} calls is spent",
+                    limit="budget",
+                    system=self._system,
+                    operation=call.operation,
                 )
             self._calls += 1
             self.stats.api_calls += 1
 
     def _remaining(self, call: _Call) -> float:
-        """Seconds until the nearest deadline (infinite without one). Raises Unavailable when it has passed."""
+        """Seconds until the nearest deadline (infinite without one). Raises LimitReached when it has passed."""
         ends = [end for end in (self._run_deadline, self._scope_deadline) if end is not None]
         left = min(ends) - self._monotonic() if ends else float("inf")
         if left <= 0.0:
             raise self._deadline(call)
         return left
 
-    def _deadline(self, call: _Call) -> Unavailable:
-        return Unavailable(
-            "deadline: the time for this part is over",
+    def _deadline(self, call: _Call) -> LimitReached:
+        return LimitReached(
+            "the deadline of this part has passed",
+            limit="deadline",
             system=self._system,
             operation=call.operation,
             advice="what was read is kept and the scope is partial; scan again to go on",
