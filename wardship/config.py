@@ -81,6 +81,13 @@ class WorkerSettings(_Strict):
     """Seconds between two looks for due jobs."""
 
 
+class FactsSettings(_Strict):
+    """Fact snapshots, one after every scan."""
+
+    keep_snapshots: Annotated[int, Field(ge=1, le=100_000)] = 90
+    """The newest so many snapshots are kept, and every one that an open finding rests on; the worker removes others."""
+
+
 class Settings(BaseSettings):
     """Settings of one Wardship workspace (workspace.yaml)."""
 
@@ -107,6 +114,8 @@ class Settings(BaseSettings):
     """The audit log."""
     http: HttpSettings = HttpSettings()
     """How connectors reach the network."""
+    facts: FactsSettings = FactsSettings()
+    """Fact snapshots, one after every scan."""
     worker: WorkerSettings = WorkerSettings()
     """The background worker."""
 

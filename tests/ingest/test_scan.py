@@ -12,11 +12,12 @@ from tests.ingest.conftest import (
     presence,
     versions,
 )
-from tests.ingest.provider import Provider, thing
+from tests.ingest.provider import Provider, SimConnector, thing
 from wardship.ingest.scan import Progress, ScanPolicy, accept_held, run_scan
 from wardship.model.errors import (
     AuthenticationFailed,
     DataError,
+    LimitReached,
     MissingScope,
     NotVisible,
     RateLimited,
@@ -488,3 +489,23 @@ def test_drift_is_counted_at_the_end(db: Database, provider: Provider) -> None:
     with db.read() as conn:
         rows = conn.execute(sa.select(tables.drift.c.place, tables.drift.c.what, tables.drift.c.times)).all()
     assert rows == [("account.type", "value 'quantum'", 2)]
+
+
+@pytest.mark.parametrize("limit", ["deadline", "budget"])
+def test_a_limit_of_ours_is_the_reason_why_a_scope_is_partial(provider: Provider, scan: Scan, limit: str) -> None:
+    scope = provider.scope("1")
+    provider.put(scope, *names(9))
+    provider.faults[scope.key] = lambda page: LimitReached("it ran out", limit=limit) if page == 2 else None
+    (coverage,) = scan().coverage
+    assert (coverage.status, [problem.reason for problem in coverage.problems]) == (ScopeStatus.PARTIAL, [limit])
+
+
+@pytest.mark.parametrize("skew_s", [None, -90.5])
+def test_the_clock_of_the_system_is_compared_with_ours(db: Database, provider: Provider, skew_s: float | None) -> None:
+    class Dated(SimConnector):
+        clock_skew_s = skew_s
+
+    provider.put(provider.scope("1"), thing("a"))
+    run_scan(db, Dated(provider), connection_name="sim", actor="test")
+    with db.read() as conn:
+        assert conn.scalar(sa.select(tables.scan.c.clock_skew_s)) == skew_s

@@ -1,6 +1,6 @@
 """One scan: every scope of a connection is read, published and settled; killed anywhere, the next run goes on.
 
-Absence is not deletion (TRUST section 8, ADR 0002): what a scope did not show counts only when it read completely.
+Absence is not deletion (docs/trust.md, ADR 0002): what a scope did not show counts only when it read completely.
 Each scope is worked on under a lease; one that another process holds is reported as busy and left to it.
 """
 
@@ -205,7 +205,8 @@ def _finish(work: Work, busy: list[Scope], error: Error | None) -> ScanReport:
         if error is None and any(reading.phase in scans.OPEN_PHASES for reading in readings):
             write.audit("scan.left_running", work.scan.id, {"busy": len(busy)})  # its other process will finish it
         else:
-            scans.finish(write, work.scan, status, work.source.drift.counts)
+            skew_s: float | None = getattr(work.source, "clock_skew_s", None)
+            scans.finish(write, work.scan, status, work.source.drift.counts, skew_s)
         finished_at = write.at
     scans.sweep(db, work.policy.chunk_rows)
     if error is not None:

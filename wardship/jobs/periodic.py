@@ -10,11 +10,13 @@ from wardship.jobs import queue
 from wardship.jobs.schedule import Periodic
 from wardship.jobs.worker import Handler, JobContext
 from wardship.services import audit
+from wardship.store import facts
 from wardship.store.workspace import Workspace
 
 PERIODIC = (
     Periodic(name="audit.checkpoint", kind="audit.checkpoint", every_s=600, jitter_s=60),
     Periodic(name="jobs.prune", kind="jobs.prune", every_s=86_400, jitter_s=3_600, args={"older_than_days": 30}),
+    Periodic(name="facts.prune", kind="facts.prune", every_s=86_400, jitter_s=3_600),
 )
 
 
@@ -28,4 +30,8 @@ def handlers(ws: Workspace) -> dict[str, Handler]:
     def prune(args: Mapping[str, Any], context: JobContext) -> None:
         queue.prune(context.db, timedelta(days=int(args["older_than_days"])))
 
-    return {"audit.checkpoint": sign, "jobs.prune": prune}
+    def retain(_args: Mapping[str, Any], context: JobContext) -> None:
+        context.check()
+        facts.remove_old_snapshots(context.db, ws.facts, keep=ws.settings.facts.keep_snapshots)
+
+    return {"audit.checkpoint": sign, "jobs.prune": prune, "facts.prune": retain}

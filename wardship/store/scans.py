@@ -139,9 +139,15 @@ def get(conn: Connection, scan_id: str) -> Scan:
     return _scan_of(conn.execute(sa.select(_scan).where(_scan.c.id == scan_id)).one())
 
 
-def finish(write: Write, scan: Scan, status: str, drift: Mapping[tuple[str, str], int]) -> None:
-    """Closes the scan as `status` and adds what its connector could not place."""
+def finish(
+    write: Write, scan: Scan, status: str, drift: Mapping[tuple[str, str], int], clock_skew_s: float | None = None
+) -> None:
+    """Closes the scan as `status` and adds what its connector could not place.
+
+    `clock_skew_s`: the system's clock minus ours, in seconds; None when it did not show its clock.
+    """
     _close(write.conn, scan.id, status, write.at)
+    write.conn.execute(sa.update(_scan).where(_scan.c.id == scan.id).values(clock_skew_s=clock_skew_s))
     if status == "failed":
         _discard(write.conn, scan.id, write.at)
     table = tables.drift

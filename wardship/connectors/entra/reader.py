@@ -124,6 +124,11 @@ class EntraConnector:
         self._people: dict[str, str | None] = {}  # directory id -> name, of everybody referenced
         self._from_beginning: set[str] = set()  # kinds of scope read whole in this run
 
+    @property
+    def clock_skew_s(self) -> float | None:
+        """Microsoft's clock minus ours, in seconds; None before the first answer."""
+        return self._graph.clock_skew_s
+
     def scopes(self) -> Iterable[Scope]:
         authority = self._parser.authority
         return [Scope(connector=MANIFEST.name, authority=authority, kind=kind) for kind in KINDS]
