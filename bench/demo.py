@@ -1,6 +1,6 @@
 """`wardship demo`: the whole product over a made-up organisation, from nothing to findings and the overview page.
 
-No peer does the same, and DESIGN sets no limit: these are plain figures. The simulators answer in the same process,
+No peer does the same, and no limit is set: these are plain figures. The simulators answer in the same process,
 so their work is in them. Size l (about 30,000 identities) only with --large.
 """
 
