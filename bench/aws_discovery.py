@@ -1,6 +1,6 @@
 """What reading 500 IAM principals costs: requests a principal, CPU seconds, time to the first record.
 
-    python bench/aws_discovery.py [--principals 500] [--prowler PATH_OF_ITS_PYTHON]
+    python -m bench.aws_discovery [--principals 500] [--prowler PATH_OF_ITS_PYTHON]
 
 Both readers ask the same moto account, each in a process of its own, through a proxy that counts requests. Without
 --prowler its row says "not run". CPU is the reader's own; moto runs elsewhere. Figures are of one run, not a limit.
@@ -12,8 +12,6 @@ import argparse
 import json
 import logging
 import os
-import resource
-import subprocess
 import sys
 import threading
 import time
@@ -21,27 +19,29 @@ import urllib.error
 import urllib.request
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from bench.harness import process
+
 READ = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}]}
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
+REQUESTS_A_PRINCIPAL = 0.05
 PROWLER = """
-import json, resource
+import json
 from prowler.providers.aws.aws_provider import AwsProvider
 from prowler.providers.common.provider import Provider
+from prowler.providers.common.models import Audit_Metadata
 provider = AwsProvider(regions={"us-east-1"})
+provider.audit_metadata = Audit_Metadata(
+    services_scanned=0, expected_checks=["iam_rotate_access_key_90_days"], completed_checks=0, audit_progress=0
+)
 Provider.set_global_provider(provider)
-before = resource.getrusage(resource.RUSAGE_SELF)
 from prowler.providers.aws.services.iam.iam_service import IAM
 iam = IAM(provider)
-after = resource.getrusage(resource.RUSAGE_SELF)
-cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-print(json.dumps({"cpu_s": cpu, "principals": len(iam.users) + len(iam.roles or [])}))
+print(json.dumps({"principals": len(iam.users) + len(iam.roles or [])}))
 """
 
 
@@ -110,21 +110,18 @@ def read_ours(url: str) -> None:
                 for record in connector.parse(scope, item):
                     first = first or time.monotonic() - began
                     principals += isinstance(record, Identity) and record.subtype in ("user", "role")
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"cpu_s": used.ru_utime + used.ru_stime, "first_s": first, "principals": principals}))
+    print(json.dumps({"first_s": first, "principals": principals}))
 
 
 def measure(command: list[str], url: str) -> tuple[dict[str, Any] | None, int, str]:
     proxy = Counting(url)
-    env = {**os.environ, "AWS_ENDPOINT_URL": proxy.url, "AWS_DEFAULT_REGION": "us-east-1"}
-    done = subprocess.run(
-        [proxy.url if part == "URL" else part for part in command], env=env, capture_output=True, text=True, check=False
-    )
-    lines = done.stdout.strip().splitlines()
+    env = {"AWS_ENDPOINT_URL": proxy.url, "AWS_DEFAULT_REGION": "us-east-1"}
     try:
-        return dict(json.loads(lines[-1])), proxy.requests, ""
-    except (IndexError, ValueError):
-        return None, proxy.requests, (done.stderr.strip().splitlines() or ["no output"])[-1]
+        cost = process([proxy.url if part == "URL" else part for part in command], env=env)
+        line = next(line for line in reversed(cost.output.splitlines()) if line.startswith("{"))
+    except (RuntimeError, StopIteration) as error:
+        return None, proxy.requests, (str(error).strip().splitlines() or ["no output"])[-1]
+    return {**json.loads(line), "cpu_s": cost.cpu_s}, proxy.requests, ""
 
 
 def main() -> None:
@@ -151,7 +148,9 @@ def run(principals: int = 500, prowler: str | None = None) -> None:
     url = "http://{}:{}".format(*moto.get_host_and_port())
     fill(url, principals)
     print(f"{'reader':22}{'principals':>11}{'requests':>10}{'a principal':>13}{'CPU s':>8}{'first record s':>16}")
-    rows = [("wardship (IAM part)", [sys.executable, str(Path(__file__)), "--read", "URL"])]
+    cpu: dict[str, float] = {}
+    limit = "not measured"
+    rows = [("wardship (IAM part)", [sys.executable, "-m", "bench.aws_discovery", "--read", "URL"])]
     rows += [("prowler (IAM service)", [prowler, "-c", PROWLER])] if prowler else []
     for name, command in rows:
         figures, requests, why = measure(command, url)
@@ -160,7 +159,15 @@ def run(principals: int = 500, prowler: str | None = None) -> None:
             continue
         first = f"{figures['first_s']:.2f}" if figures.get("first_s") else "-"
         each = requests / principals
+        cpu[name.split()[0]] = figures["cpu_s"]
+        if name.startswith("wardship"):
+            limit = "kept" if each <= REQUESTS_A_PRINCIPAL else "BROKEN"
         print(f"{name:22}{figures['principals']:11}{requests:10}{each:13.3f}{figures['cpu_s']:8.2f}{first:>16}")
+    print(f"limit: {REQUESTS_A_PRINCIPAL} requests a principal, {limit}")
+    if len(cpu) == 2:
+        print(
+            f"prowler takes {cpu['prowler'] / cpu['wardship']:.1f} times our CPU, start-up included"
+        )
     if not prowler:
         print(f"{'prowler (IAM service)':22}not run: give --prowler the Python of an environment that has it")
     moto.stop()
