@@ -81,12 +81,29 @@ def add_to(root: kit.Group) -> None:
         type=click.Choice(work.SEVERITIES),
         help=N_("Leave with code 1 when an open finding is this severe or worse."),
     )
-    def import_(run: Run, connector: str, files: tuple[Path, ...], fail_on: str | None) -> int:
+    @kit.option(
+        "--as-of",
+        metavar=N_("WHEN"),
+        help=N_("When the files were exported: a date (2026-11-01), an instant, or an age: 12h, 7d, 4w."),
+    )
+    @kit.option("--force", is_flag=True, help=N_("Take the files as true now, although the system was read live."))
+    def import_(
+        run: Run, connector: str, files: tuple[Path, ...], *, fail_on: str | None, as_of: str | None, force: bool
+    ) -> int:
+        from wardship.services import listings
         from wardship.services import scan as service
 
         work.ensure_workspace(run)
         with work.progress(run) as tell, work.opened(run, progress=tell) as app:
-            outcome = service.read_files(app.workspace, app.ambient(connector), files, app.actor, app.plugins)
+            outcome = service.read_files(
+                app.workspace,
+                app.ambient(connector),
+                files,
+                app.actor,
+                app.plugins,
+                as_of=listings.since_day(as_of, app.clock()) if as_of else None,
+                force=force,
+            )
             tell.clear()
             return work.conclude(run, app, [outcome], fail_on=fail_on)
 

@@ -56,10 +56,15 @@ def ensure_workspace(run: Run) -> None:
 
 
 def connection(app: App, name: str) -> Connection:
-    """The stored connection of that name; else connector `name` with the credentials of this machine."""
+    """The stored connection of that name; else connector `name` with the credentials of this machine.
+
+    The name under which an import is kept leads to its connector.
+    """
     from wardship.sdk import registry
     from wardship.services import connect
+    from wardship.services.scan import IMPORT_PREFIX
 
+    name = name.removeprefix(IMPORT_PREFIX)
     stored = {one.name: one for one in connect.stored(app.db)}
     if name not in stored and name in registry.connector_names(app.plugins):
         return app.ambient(name)

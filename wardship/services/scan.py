@@ -5,21 +5,25 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from wardship.ingest import scan as ingest
 from wardship.ingest.scan import Progress, ScanPolicy, ScanReport
 from wardship.ingest.work import Reader
-from wardship.model.errors import ConfigError, Error
+from wardship.model.errors import ConfigError, ConnectorError, Error
 from wardship.model.policy import Policy
 from wardship.model.scan import ScopeStatus
 from wardship.sdk import registry
 from wardship.sdk.connector import Capability, Connection
-from wardship.sdk.i18n import _
+from wardship.sdk.i18n import _, format_instant
 from wardship.services import evaluate
+from wardship.store import scans
 from wardship.store.workspace import Workspace
 
 MAX_IMPORT_FILES = 1_000
+IMPORT_PREFIX = "import:"
+"""Scans of files are kept apart from those of the live system: an import never goes on with a stopped scan of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +67,21 @@ def systems_of(connection: Connection, plugins: Sequence[str] = ()) -> list[str]
 
 
 def read_files(
-    ws: Workspace, connection: Connection, files: Sequence[Path], actor: str, plugins: Sequence[str] = ()
+    ws: Workspace,
+    connection: Connection,
+    files: Sequence[Path],
+    actor: str,
+    plugins: Sequence[str] = (),
+    *,
+    as_of: datetime | None = None,
+    force: bool = False,
 ) -> Outcome:
-    """Imports the vendor's own export files. Raises ConfigError for files that are not there or not the vendor's."""
+    """Imports the vendor's own export files. Raises ConfigError for files that are not there or not the vendor's.
+
+    What they show counts as true now. So files may not speak of a system that was read live since the instant
+    `as_of` at which they were exported, nor, where that is not known (None), of one that was ever read live:
+    ConfigError, unless `force`.
+    """
     manifest = registry.manifest(connection.connector, plugins)
     module = registry.connector_module(connection.connector, plugins)
     if Capability.IMPORT not in manifest.permissions and not manifest.imports:
@@ -83,10 +99,42 @@ def read_files(
                 _("there is no file %(path)s") % {"path": file},
                 advice=_("it reads: %(forms)s") % {"forms": "; ".join(_(form) for form in manifest.imports)},
             )
-    return _read(ws, module.import_files(list(files), connection), connection, actor)
+    reader = module.import_files(list(files), connection)
+    name = IMPORT_PREFIX + connection.name
+    if not force:
+        _refuse_older(ws, reader, name, as_of)
+    return _read(ws, reader, connection, actor, name)
 
 
-def _read(ws: Workspace, reader: Reader, connection: Connection, actor: str) -> Outcome:
+def _refuse_older(ws: Workspace, reader: Reader, name: str, as_of: datetime | None) -> None:
+    """Raises ConfigError when the files would, or might, write over what was read live later.
+
+    Their modification time proves nothing: a copy is newer than what it holds.
+    """
+    if as_of is not None and as_of > ws.db.clock():
+        raise ConfigError(_("the files cannot be of a time to come"), advice=_("give the date of the export"))
+    try:
+        keys = [scope.key for scope in reader.scopes()]
+    except (ConfigError, ConnectorError):
+        return  # the scan will say what is wrong with the files
+    with ws.db.read() as conn:
+        live = scans.last_read(conn, keys, apart_from=name)
+    if live is None or (as_of is not None and as_of > live):
+        return
+    if as_of is None:
+        raise ConfigError(
+            _("this system was read live on %(when)s, and the files do not tell their date")
+            % {"when": format_instant(live)},
+            advice=_("say when they were exported with --as-of, or take them as true now with --force"),
+        )
+    raise ConfigError(
+        _("this system was read live on %(when)s, after the files were exported") % {"when": format_instant(live)},
+        advice=_("scan the system instead; --force takes the files as true now"),
+    )
+
+
+def _read(ws: Workspace, reader: Reader, connection: Connection, actor: str, name: str | None = None) -> Outcome:
+    """`name`: under which the scan is kept; None: that of the connection."""
     policy = evaluate.workspace_policy(ws)
 
     def tell(progress: Progress) -> None:
@@ -108,7 +156,7 @@ def _read(ws: Workspace, reader: Reader, connection: Connection, actor: str) -> 
         report = ingest.run_scan(
             ws.db,
             reader,
-            connection_name=connection.name,
+            connection_name=name or connection.name,
             actor=actor,
             progress=tell,
             policy=_scan_policy(policy),

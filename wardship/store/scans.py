@@ -250,6 +250,23 @@ def newest_reading(conn: Connection, scope_key: str) -> Reading | None:
     return None if row is None else _reading_of(row)
 
 
+def last_read(conn: Connection, scope_keys: Sequence[str], *, apart_from: str) -> datetime | None:
+    """When the newest scan began that read any of these scopes, not counting those of connection `apart_from`."""
+    begun: list[datetime] = []
+    for start in range(0, len(scope_keys), 500):
+        newest = (
+            sa.select(sa.func.max(_scan.c.started_at))
+            .join(_reading, _reading.c.scan_id == _scan.c.id)
+            .where(
+                _reading.c.scope_key.in_(scope_keys[start : start + 500]),
+                _reading.c.phase == "published",
+                _scan.c.connection != apart_from,
+            )
+        )
+        begun += [at for at in conn.scalars(newest) if at is not None]
+    return max(begun, default=None)
+
+
 def left_over(conn: Connection, connection: str) -> list[Reading]:
     """Readings of closed scans whose publishing was cut short (a replay, or a person's word on a held scope)."""
     rows = conn.execute(
