@@ -1,14 +1,18 @@
-"""Writes docs/rules/ (one page a rule, and the index) and the schemas of rule and policy files, from the rules.
+"""Writes docs/rules/ (one page a rule, and the index), docs/policy.md, and the schemas of rule and policy files.
 
 Run it after a rule has changed; a test fails while the pages say something else.
 """
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from wardship.model import policy
 from wardship.sdk.policy_file import policy_schema
 from wardship.sdk.rule import Rule, Step, frameworks, load_rules, rule_schema
 
@@ -20,9 +24,38 @@ def pages() -> dict[str, str]:
     rules = load_rules()
     made = {f"rules/{rule.id}.md": "\n".join(_page(rule)) + "\n" for rule in rules}
     made["rules/index.md"] = "\n".join(_index(rules)) + "\n"
+    made["policy.md"] = "\n".join(_policy()) + "\n"
     for name, schema in (("rule", rule_schema()), ("policy", policy_schema())):
         made[f"schema/{name}.schema.json"] = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     return made
+
+
+def _policy() -> Iterator[str]:
+    yield "# Policy"
+    yield ""
+    yield "The thresholds of a workspace. Made from `wardship/model/policy.py` by `scripts/rule_docs.py`."
+    yield "To change some, write them into a YAML file ([schema](schema/policy.schema.json)) and name it as `policy` in"
+    yield "`workspace.yaml`; what the file does not name keeps its default. A rule uses a threshold by its name, as in"
+    yield "`:inactive_days`; of a threshold with several numbers each is one, as in `:max_age_critical_days`."
+    yield ""
+    yield "| threshold | default | what it is |"
+    yield "|---|---|---|"
+    default = policy.Policy()
+    for name, meaning in _thresholds():
+        usual = getattr(default, name)
+        told = ", ".join(f"{key} {value}" for key, value in usual.items()) if isinstance(usual, dict) else usual
+        yield f"| `{name}` | {told} | {meaning} |"
+
+
+def _thresholds() -> Iterator[tuple[str, str]]:
+    """Each threshold with the text that stands below it in the source."""
+    made = ast.parse(inspect.getsource(policy.Policy)).body[0]
+    assert isinstance(made, ast.ClassDef)  # noqa: S101 - its source is a class
+    for field, text in itertools.pairwise(made.body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            if not (isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)):
+                raise TypeError(f"{field.target.id} is not explained")
+            yield field.target.id, str(text.value.value)
 
 
 def _index(rules: Sequence[Rule]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from wardship.model.errors import ConfigError
 from wardship.model.policy import Policy
+from wardship.sdk.i18n import _
 from wardship.sdk.yaml_file import read_yaml_file
 
 
@@ -20,16 +21,20 @@ def load_policy(path: Path) -> Policy:
     if told.data is None:
         return Policy()
     if not isinstance(told.data, dict):
-        raise told.error((), "a policy is a mapping of thresholds", "see docs/schema/policy.schema.json")
+        raise told.error((), _("a policy is a mapping of thresholds"), _("see docs/policy.md"))
     default = Policy()
     names = [threshold.name for threshold in fields(Policy)]
     values: dict[str, Any] = {}
     for name, value in told.data.items():
         if name not in names:
-            raise told.error((name,), "no such threshold", "thresholds: " + ", ".join(names))
+            raise told.error((name,), _("no such threshold"), _("thresholds: %(names)s") % {"names": ", ".join(names)})
         usual = getattr(default, name)
         if isinstance(usual, dict) != isinstance(value, dict):
-            raise told.error((name,), f"{value!r} does not fit", f"write it like the default: {usual!r}")
+            raise told.error(
+                (name,),
+                _("%(value)s does not fit") % {"value": repr(value)},
+                _("write it like the default: %(usual)s") % {"usual": repr(usual)},
+            )
         values[name] = {**usual, **value} if isinstance(usual, dict) else value
     try:
         return Policy(**values)

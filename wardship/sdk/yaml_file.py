@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from wardship.model.errors import ConfigError
+from wardship.sdk.i18n import _
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -39,23 +40,30 @@ class YamlFile:
     def error(self, place: Sequence[str | int], message: str, advice: str = "") -> ConfigError:
         """A ConfigError that says where: file, line and field."""
         where = ".".join(str(part) for part in place) or "file"
-        return ConfigError(f"{self.name}, line {self.line(place)}, {where}: {message}", advice=advice)
+        return ConfigError(
+            _("%(file)s, line %(line)d, %(where)s: %(what)s")
+            % {"file": self.name, "line": self.line(place), "where": where, "what": message},
+            advice=advice,
+        )
 
 
 def read_yaml_file(path: Path) -> YamlFile:
     """Reads one file. Raises ConfigError naming file and line."""
     if path.stat().st_size > MAX_BYTES:
-        raise ConfigError(f"{path.name}: larger than {MAX_BYTES} bytes", advice="split it")
+        raise _too_large(path.name)
     try:
         return read_yaml(path.read_text(encoding="utf-8"), path.name)
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path.name}: byte {error.start} is not UTF-8", advice="save the file as UTF-8") from None
+        raise ConfigError(
+            _("%(file)s: byte %(n)d is not UTF-8") % {"file": path.name, "n": error.start},
+            advice=_("save the file as UTF-8"),
+        ) from None
 
 
 def read_yaml(text: str, name: str) -> YamlFile:
     """Reads YAML text. Raises ConfigError naming `name` and the line."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise ConfigError(f"{name}: larger than {MAX_BYTES} bytes", advice="split it")
+        raise _too_large(name)
     try:
         _refuse_dangers(text, name)
         root = yaml.compose(text, Loader=_Loader)
@@ -63,10 +71,20 @@ def read_yaml(text: str, name: str) -> YamlFile:
         data = None if root is None else _build(root, (), lines, name)
     except (yaml.YAMLError, ValueError, UnicodeError) as error:
         mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError(f"{name}{line}: not readable as YAML: {problem}", advice="check the indentation") from None
+        message = _("not readable as YAML: %(problem)s") % {"problem": problem}
+        raise _at(name, mark.line + 1 if mark else 1, message, _("check the indentation")) from None
     return YamlFile(name=name, data=data, lines=lines)
+
+
+def _too_large(name: str) -> ConfigError:
+    return ConfigError(_("%(file)s: larger than %(n)d bytes") % {"file": name, "n": MAX_BYTES}, advice=_("split it"))
+
+
+def _at(name: str, line: int, message: str, advice: str) -> ConfigError:
+    return ConfigError(
+        _("%(file)s, line %(line)d: %(what)s") % {"file": name, "line": line, "what": message}, advice=advice
+    )
 
 
 def _refuse_dangers(text: str, name: str) -> None:
@@ -74,13 +92,13 @@ def _refuse_dangers(text: str, name: str) -> None:
     for event in yaml.parse(text, Loader=_Loader):
         line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise ConfigError(f"{name}, line {line}: anchors and aliases are not allowed", advice="write it out")
+            raise _at(name, line, _("anchors and aliases are not allowed"), _("write it out"))
         if getattr(event, "tag", None):
-            raise ConfigError(f"{name}, line {line}: tags are not allowed", advice="write plain values")
+            raise _at(name, line, _("tags are not allowed"), _("write plain values"))
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise ConfigError(f"{name}, line {line}: nested deeper than {MAX_DEPTH}", advice="flatten it")
+                raise _at(name, line, _("nested deeper than %(n)d") % {"n": MAX_DEPTH}, _("flatten it"))
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
@@ -94,9 +112,9 @@ def _build(node: Any, place: tuple[str | int, ...], lines: dict[tuple[str | int,
         for key_node, value_node in node.value:
             key, line = key_node.value, key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                raise ConfigError(f"{name}, line {line}: a key must be a word", advice="quote it")
+                raise _at(name, line, _("a key must be a word"), _("quote it"))
             if key in found:
-                raise ConfigError(f"{name}, line {line}: {key[:80]!r} is there twice", advice="remove one of them")
+                raise _at(name, line, _("%(key)s is there twice") % {"key": repr(key[:80])}, _("remove one of them"))
             found[key] = _build(value_node, (*place, key), lines, name)
             lines[*place, key] = line
         return found
