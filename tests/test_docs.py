@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,7 +62,39 @@ def test_every_direct_dependency_has_its_line_of_why() -> None:
         assert package in page or package.startswith("types-"), f"docs/dependencies.md does not say why {package}"
 
 
+def _shown_commands() -> list[str]:
+    """Every `wardship ...` line of an indented or fenced block in the pages that people write."""
+    written = [
+        page for page in PAGES if page.parent.name not in {"rules", "connectors", "adr"} and page.name != "cli.md"
+    ]
+    lines = [line.strip() for page in written for line in page.read_text(encoding="utf-8").splitlines()]
+    commands = [re.sub(r"^(\$ |\.venv/bin/)+", "", line).split("  #")[0].strip() for line in lines]
+    return sorted({command for command in commands if re.match(r"wardship [a-z-]", command) and "`" not in command})
+
+
+@pytest.mark.parametrize("command", _shown_commands())
+def test_every_command_that_the_docs_show_exists_with_its_options(command: str) -> None:
+    from wardship.cli.main import main
+
+    words = shlex.split(command)[1:]
+    with pytest.raises(SystemExit) as left:
+        sys.exit(main([*words, "--help"]))
+    assert left.value.code == 0
+
+
 def test_no_page_names_a_registry_host_or_a_path_of_one_machine() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         assert not re.search(r"pypi\.org|pythonhosted|registry\.npmjs|/root/|/home/\w", text), page.name
+
+
+def test_the_readme_shows_the_programs_own_help() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "wardship", "--language", "en", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "80"},
+    )
+    shown = (ROOT / "README.md").read_text(encoding="utf-8").partition("```text\n")[2].partition("\n```")[0]
+    assert shown.split() == done.stdout.replace("python -m wardship", "wardship").split()
