@@ -165,9 +165,7 @@ def run(principals: int = 500, prowler: str | None = None) -> None:
         print(f"{name:22}{figures['principals']:11}{requests:10}{each:13.3f}{figures['cpu_s']:8.2f}{first:>16}")
     print(f"limit: {REQUESTS_A_PRINCIPAL} requests a principal, {limit}")
     if len(cpu) == 2:
-        print(
-            f"prowler takes {cpu['prowler'] / cpu['wardship']:.1f} times our CPU, start-up included"
-        )
+        print(f"prowler takes {cpu['prowler'] / cpu['wardship']:.1f} times our CPU, start-up included")
     if not prowler:
         print(f"{'prowler (IAM service)':22}not run: give --prowler the Python of an environment that has it")
     moto.stop()
