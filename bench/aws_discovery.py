@@ -12,7 +12,9 @@ import argparse
 import json
 import logging
 import os
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -29,6 +31,7 @@ TRUST = {
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
 REQUESTS_A_PRINCIPAL = 0.05
+FIRST_FINDING_S = 120
 PROWLER = """
 import json
 from prowler.providers.aws.aws_provider import AwsProvider
@@ -124,6 +127,19 @@ def measure(command: list[str], url: str) -> tuple[dict[str, Any] | None, int, s
     return {**json.loads(line), "cpu_s": cost.cpu_s}, proxy.requests, ""
 
 
+def first_finding_s(url: str) -> float | None:
+    """Seconds of wall time until `wardship scan aws`, in an empty folder, shows its first finding; None: never."""
+    env = {**os.environ, "AWS_ENDPOINT_URL": url, "AWS_DEFAULT_REGION": "us-east-1", "WARDSHIP_LANGUAGE": "en"}
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.monotonic()
+        command = [sys.executable, "-m", "wardship", "scan", "aws"]
+        with subprocess.Popen(
+            command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as scan:
+            found = [time.monotonic() - began for line in scan.stdout or () if line.startswith("  ! ")]
+    return found[0] if found else None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--principals", type=int, default=500)
@@ -166,6 +182,10 @@ def run(principals: int = 500, prowler: str | None = None) -> None:
     print(f"limit: {REQUESTS_A_PRINCIPAL} requests a principal, {limit}")
     if len(cpu) == 2:
         print(f"prowler takes {cpu['prowler'] / cpu['wardship']:.1f} times our CPU, start-up included")
+    first_s = first_finding_s(url)
+    kept = first_s is not None and first_s <= FIRST_FINDING_S
+    shown = "never" if first_s is None else f"after {first_s:.1f} s"
+    print(f"`wardship scan aws`: first finding {shown}; limit {FIRST_FINDING_S} s, {'kept' if kept else 'BROKEN'}")
     if not prowler:
         print(f"{'prowler (IAM service)':22}not run: give --prowler the Python of an environment that has it")
     moto.stop()
