@@ -66,6 +66,7 @@ def test_a_grant_is_said_in_words_and_an_unknown_one_is_not_guessed() -> None:
     row = {"permission": "Mail.Read", "tier": "sensitive_read", "effect": "allow", "tenant_wide": True}
     assert "reads all mail in every mailbox" in plain.grant(row)
     assert "the person who signs in" in plain.grant({**row, "tenant_wide": False})
+    assert "the person who signs in" in plain.grant({**row, "via": "delegated permission"})  # for everybody, one by one
     assert "can read sensitive data" in plain.grant({**row, "tenant_wide": None})
     assert "not known" in plain.grant({**row, "permission": "X.Y", "tier": "unknown"})
     assert "forbidden" in plain.grant({**row, "effect": "deny"})

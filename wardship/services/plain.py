@@ -60,6 +60,7 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
         N_("makes anybody an administrator, itself included"),
     ),
 }
+_DELEGATED = "delegated permission"  # as the Entra connector writes it
 _TIERS: Mapping[str, str] = {
     "control_plane": N_("can change who may do what, or become somebody else"),
     "write": N_("can change or delete data"),
@@ -75,7 +76,9 @@ def grant(row: Mapping[str, Any]) -> str:
     phrases = _PHRASES.get(permission)
     tenant_wide = row.get("tenant_wide")
     if phrases and tenant_wide is not None:
-        what = _(phrases[1] if tenant_wide else phrases[0])
+        # A delegated permission acts as whoever signs in, even where it was consented for everybody.
+        everybody = tenant_wide and row.get("via") != _DELEGATED
+        what = _(phrases[1] if everybody else phrases[0])
     else:
         what = _(_TIERS.get(row["tier"], _TIERS["unknown"]))
     if row["effect"] == "deny":
