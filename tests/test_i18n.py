@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from wardship.model.errors import ConfigError
 from wardship.sdk import i18n
 from wardship.sdk.words import _WORDS
 
@@ -61,6 +62,112 @@ def test_no_command_shows_a_bare_text(path: Path) -> None:
             if isinstance(value, ast.Constant) and isinstance(value.value, str) and " " in value.value.strip()
         ]
     assert bare == []
+
+
+_RECORD_READERS = {
+    # A DataError of these is about one record. It becomes the reason that the quarantine keeps for it, ASCII and the
+    # same in every language, so that equal reasons stay equal whoever scans.
+    "connectors/aws/fields.py",
+    "connectors/aws/policy.py",
+    "connectors/aws/read.py",
+    "connectors/aws/report.py",
+    "connectors/aws/services.py",
+    "connectors/entra/fields.py",
+    "connectors/entra/parse.py",
+    "connectors/entra/session.py",
+    "connectors/postgresql.py",
+    "connectors/suppliers.py",
+    "ingest/quarantine.py",
+    "ingest/record.py",
+}
+_NOT_SHOWN = ("model/", "sim/")  # the model translates nothing; what a simulator refuses, only its author reads
+
+
+def _error_classes(trees: dict[str, ast.Module]) -> set[str]:
+    """The errors of the model and every class made from one of them."""
+    known = {node.name for node in trees["model/errors.py"].body if isinstance(node, ast.ClassDef)}
+    classes = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    while more := {one.name for one in classes if any(getattr(base, "id", "") in known for base in one.bases)} - known:
+        known |= more
+    return known
+
+
+def _bare_errors(name: str, tree: ast.Module, errors: set[str]) -> list[str]:
+    """Where an error is made with a literal message or advice: "file:line"."""
+    bare = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in errors:
+            continue
+        if node.func.id == "DataError" and name in _RECORD_READERS:
+            continue
+        given = [*node.args[:1], *(word.value for word in node.keywords if word.arg in ("message", "advice"))]
+        bare += [f"{name}:{value.lineno}" for value in given if _is_bare(value)]
+    return bare
+
+
+def _is_bare(value: ast.expr) -> bool:
+    match value:
+        case ast.Constant(value=str() as text):
+            return bool(text)
+        case ast.JoinedStr():
+            return True
+        case ast.BinOp():  # a text put together or filled in; `_(...) % {...}` has a call on its left
+            return _is_bare(value.left) or (isinstance(value.op, ast.Add) and _is_bare(value.right))
+        case ast.IfExp():
+            return _is_bare(value.body) or _is_bare(value.orelse)
+        case ast.BoolOp():
+            return any(_is_bare(one) for one in value.values)
+    return False
+
+
+def test_no_error_is_raised_with_a_bare_text() -> None:
+    package = ROOT / "wardship"
+    trees = {
+        str(path.relative_to(package)): ast.parse(path.read_text(encoding="utf-8")) for path in package.rglob("*.py")
+    }
+    errors = _error_classes(trees)
+    assert {"ConfigError", "Gone", "AddressRefused"} <= errors
+    shown = {name: tree for name, tree in trees.items() if not name.startswith(_NOT_SHOWN)}
+    assert [line for name, tree in sorted(shown.items()) for line in _bare_errors(name, tree, errors)] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'raise ConfigError("no such file")',
+        'raise ConfigError(f"no file {path}")',
+        'raise ConfigError("no file " + path)',
+        'raise ConfigError("no file %s" % path)',
+        'raise ConfigError(_("no file"), advice="look again" if path else "")',
+        'return DataError("not a snapshot")',
+    ],
+)
+def test_a_bare_text_in_an_error_is_found(source: str) -> None:
+    errors = {"ConfigError", "DataError"}
+    assert _bare_errors("store/facts.py", ast.parse(source), errors) == ["store/facts.py:1"]
+    marked = 'raise ConfigError(_("no file %(name)s") % {"name": name}, advice=_("look again"))'
+    assert _bare_errors("store/facts.py", ast.parse(marked), errors) == []
+
+
+def test_errors_are_told_in_spanish(tmp_path: Path) -> None:
+    from wardship.sdk.fact_query import compile_query
+    from wardship.sdk.policy_file import load_policy
+    from wardship.sdk.registry import connector_module
+
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("inactive_days: 99999\n", encoding="utf-8")
+    i18n.use_language("es")
+    try:
+        with pytest.raises(ConfigError, match="política inactive_days: 99999 está fuera de rango") as threshold:
+            load_policy(policy)
+        with pytest.raises(ConfigError, match="ningún conector se llama 'nadie'") as connector:
+            connector_module("nadie")
+        with pytest.raises(ConfigError, match=r"ninguna tabla de hechos .* \(línea 1 de la consulta\)"):
+            compile_query("SELECT x.a AS a FROM x")
+    finally:
+        i18n.use_language(None)
+    assert threshold.value.advice == "dé un número de 0 a 36500"
+    assert connector.value.advice.startswith("conectores conocidos: aws")
 
 
 def test_every_word_of_the_model_has_a_form_to_show() -> None:

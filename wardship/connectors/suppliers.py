@@ -33,7 +33,7 @@ from wardship.sdk.connector import (
     Setting,
     SetupGuide,
 )
-from wardship.sdk.i18n import N_
+from wardship.sdk.i18n import N_, _
 
 MANIFEST = Manifest(
     name="suppliers",
@@ -141,13 +141,13 @@ class Register:
             except NotVisible as refused:
                 results.append(_result(allowed=False, detail=refused.message))
             else:
-                results.append(_result(allowed=True, detail=f"{path}: {count} rows"))
+                results.append(_result(allowed=True, detail=_("%(path)s: %(n)d rows") % {"path": path, "n": count}))
         return results
 
     def setup(self, capability: Capability) -> SetupGuide:
         """A template to begin with; there is nothing to grant but the right to read the file."""
         if capability is not Capability.DISCOVER:
-            raise ConfigError(f"nothing has to be granted for {capability.value!r}")
+            raise ConfigError(_("nothing has to be granted for %(capability)r") % {"capability": capability.value})
         header = "name,tenant ids,account ids,domains,internal sponsor,contract end"
         return SetupGuide(
             capability=capability,
@@ -163,7 +163,7 @@ def connect(connection: Connection) -> Register:
     """The register that the connection's `path` names. Raises ConfigError without one."""
     path = connection.settings.get("path")
     if not path:
-        raise ConfigError("this connection has no path", advice="set path to the CSV file of the register")
+        raise ConfigError(_("this connection has no path"), advice=_("set path to the CSV file of the register"))
     return Register([Path(path)], connection.settings.get("register") or "register")
 
 
@@ -197,8 +197,10 @@ def _rows(path: Path, drift: Drift) -> list[Mapping[str, Any]]:
         columns = [_column(cell) for cell in header]
         if "name" not in columns:
             raise NotVisible(
-                f"{path}: no column for the supplier's name",
-                advice="the first row names the columns: name, tenant ids, account ids, domains, sponsor, contract end",
+                _("%(path)s: no column for the supplier's name") % {"path": path},
+                advice=_(
+                    "the first row names the columns: name, tenant ids, account ids, domains, sponsor, contract end"
+                ),
             )
         for cell, column in zip(header, columns, strict=True):
             if column is None:
@@ -210,17 +212,26 @@ def _rows(path: Path, drift: Drift) -> list[Mapping[str, Any]]:
                 extra = [cell for cell in cells[len(columns) :] if cell.strip()]
                 rows.append({"line": reader.line_num, "cells": named, "extra": extra})
     except csv.Error as broken:
-        raise NotVisible(f"{path}: line {reader.line_num}: {broken}", advice="save it again as CSV") from None
+        raise NotVisible(
+            _("%(path)s: line %(line)d: %(what)s") % {"path": path, "line": reader.line_num, "what": broken},
+            advice=_("save it again as CSV"),
+        ) from None
     return rows
 
 
 def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise NotVisible(f"{path}: over {MAX_BYTES} bytes", advice="a register of suppliers is smaller")
+            raise NotVisible(
+                _("%(path)s: over %(max_bytes)s bytes") % {"path": path, "max_bytes": MAX_BYTES},
+                advice=_("a register of suppliers is smaller"),
+            )
         raw = path.read_bytes()
     except OSError as failed:
-        raise NotVisible(f"{path}: {failed.strerror}", advice="check the path and its permissions") from None
+        raise NotVisible(
+            _("%(path)s: %(what)s") % {"path": path, "what": failed.strerror},
+            advice=_("check the path and its permissions"),
+        ) from None
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return raw.decode("utf-16", "replace")
     try:

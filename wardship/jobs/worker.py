@@ -19,6 +19,7 @@ from typing import Any
 from wardship.jobs import queue, schedule
 from wardship.jobs.queue import Job, Random
 from wardship.model.errors import Conflict, RetryableError
+from wardship.sdk.i18n import _
 from wardship.sdk.log import logger
 from wardship.store.db import Database, Write
 from wardship.store.leases import new_holder
@@ -42,7 +43,7 @@ class JobContext:
     def check(self) -> None:
         """Raises Conflict when the job is no longer ours. Call it just before anything that cannot be taken back."""
         if self.lost():
-            raise Conflict(f"job {self.job.id} is held by another worker")
+            raise Conflict(_("job %(id)s is held by another worker") % {"id": self.job.id})
         with self.db.read() as conn:
             queue.guard(conn, self.job)
 

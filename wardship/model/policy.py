@@ -17,6 +17,22 @@ ParameterValue = int | datetime
 CRITICALITIES = ("critical", "high", "medium", "low")
 
 
+def N_(message: str) -> str:  # noqa: N802 - gettext's own name; the model translates nothing, it only marks
+    """Marks `message` for the catalogue and returns it unchanged."""
+    return message
+
+
+class ThresholdError(ConfigError):
+    """A value that makes no sense. `text` and `hint` are message and advice before `values` are put into them, for
+    whoever shows them in another language."""
+
+    def __init__(self, text: str, hint: str, **values: object) -> None:
+        super().__init__(text % values, advice=hint % values)
+        self.text = text
+        self.hint = hint
+        self.values = values
+
+
 def _max_age() -> dict[str, int]:
     return {"critical": 30, "high": 90, "medium": 180, "low": 180}
 
@@ -29,7 +45,7 @@ def _due() -> dict[str, int]:
 class Policy:
     """Thresholds of one workspace; the defaults are those of the programme described in docs/policy.md.
 
-    Raises ConfigError for a value that makes no sense, naming the threshold.
+    Raises ThresholdError for a value that makes no sense, naming the threshold.
     """
 
     inactive_days: int = 90
@@ -61,21 +77,26 @@ class Policy:
             if isinstance(value, Mapping):
                 expected = list(Severity) if threshold.name == "due_days" else list(CRITICALITIES)
                 if set(value) != set(expected):
-                    raise ConfigError(
-                        f"policy {threshold.name}: names {', '.join(sorted(value))}",
-                        advice=f"give a number of days for each of: {', '.join(expected)}",
+                    raise ThresholdError(
+                        N_("policy %(name)s: names %(given)s"),
+                        N_("give a number of days for each of: %(expected)s"),
+                        name=threshold.name,
+                        given=", ".join(sorted(value)),
+                        expected=", ".join(expected),
                     )
                 for name, days in value.items():
                     _check_number(f"{threshold.name}.{name}", days)
             else:
                 _check_number(threshold.name, value)
         if self.drop_guard_percent > 100:
-            raise ConfigError("policy drop_guard_percent: more than 100", advice="give a share from 0 to 100")
+            raise ThresholdError(N_("policy drop_guard_percent: more than 100"), N_("give a share from 0 to 100"))
         longest = max(*self.max_age_days.values(), self.max_age_undeclared_days)
         if longest > self.hard_max_age_days:
-            raise ConfigError(
-                f"policy max_age_days allows {longest} days, hard_max_age_days only {self.hard_max_age_days}",
-                advice="raise the hard maximum or lower the age",
+            raise ThresholdError(
+                N_("policy max_age_days allows %(longest)d days, hard_max_age_days only %(most)d"),
+                N_("raise the hard maximum or lower the age"),
+                longest=longest,
+                most=self.hard_max_age_days,
             )
 
     def parameters(self, as_of: datetime) -> dict[str, ParameterValue]:
@@ -102,9 +123,19 @@ class Policy:
 
 def _check_number(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigError(f"policy {name}: {value!r} is not a whole number", advice="write it as a plain number")
+        raise ThresholdError(
+            N_("policy %(name)s: %(value)r is not a whole number"),
+            N_("write it as a plain number"),
+            name=name,
+            value=value,
+        )
     if not 0 <= value <= 36_500:
-        raise ConfigError(f"policy {name}: {value} is out of range", advice="give a number from 0 to 36500")
+        raise ThresholdError(
+            N_("policy %(name)s: %(value)d is out of range"),
+            N_("give a number from 0 to 36500"),
+            name=name,
+            value=value,
+        )
 
 
 PARAMETERS = frozenset(Policy().parameters(datetime(2000, 1, 1, tzinfo=UTC)))

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import httpx
 
 from wardship.model.errors import UnexpectedResponse
+from wardship.sdk.i18n import _
 
 # Possessive, and the end of the text closes an open string: one pass whatever is sent.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.DOTALL)
@@ -50,9 +51,11 @@ class BoundedTransport(httpx.BaseTransport):
         encoding = response.headers.pop("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "gzip", "x-gzip", ""):
             response.close()
-            raise UnexpectedResponse(f"content encoding {encoding[:20]!r} was not asked for", operation="read")
+            raise UnexpectedResponse(
+                _("content encoding %(encoding)r was not asked for") % {"encoding": encoding[:20]}, operation="read"
+            )
         if not isinstance(response.stream, httpx.SyncByteStream):
-            raise UnexpectedResponse("an asynchronous answer", operation="read")
+            raise UnexpectedResponse(_("an asynchronous answer"), operation="read")
         deadline = request.extensions.get("wardship_deadline", math.inf)
         response.stream = _BoundedStream(
             response.stream, self._limits, unpack="gzip" in encoding, expired=lambda: self._monotonic() > deadline
@@ -94,28 +97,33 @@ def _unpacked(unpacker: Any, chunk: bytes) -> Iterator[bytes]:
             yield unpacker.decompress(chunk, _CHUNK)
             chunk = unpacker.unconsumed_tail
     except zlib.error:
-        raise UnexpectedResponse("the packed answer cannot be unpacked", operation="read") from None
+        raise UnexpectedResponse(_("the packed answer cannot be unpacked"), operation="read") from None
 
 
 def _too_large(limits: Limits) -> UnexpectedResponse:
-    return UnexpectedResponse(f"an answer over {limits.max_bytes} bytes", operation="read")
+    return UnexpectedResponse(
+        _("an answer over %(max_bytes)s bytes") % {"max_bytes": limits.max_bytes}, operation="read"
+    )
 
 
 def strict_json(response: httpx.Response, limits: Limits, *, system: str) -> Any:
     """`response.json()`, or UnexpectedResponse for what is not JSON, too deep, not finite or numerically absurd."""
     content = response.content
     if json_depth(content, limits.max_depth) > limits.max_depth:
-        raise UnexpectedResponse(f"JSON deeper than {limits.max_depth}", system=system, operation="read")
+        raise UnexpectedResponse(
+            _("JSON deeper than %(max_depth)s") % {"max_depth": limits.max_depth}, system=system, operation="read"
+        )
     try:
         return response.json(parse_constant=_not_finite, parse_float=_finite)
     except RecursionError:
-        problem = "JSON deeper than can be read"
+        problem = _("JSON deeper than can be read")
     except UnicodeDecodeError:
-        problem = "not UTF-8"
+        problem = _("not UTF-8")
     except ValueError:  # JSONDecodeError, our two checks, and Python's own limit on the digits of an integer
-        problem = "not JSON"
+        problem = _("not JSON")
     raise UnexpectedResponse(
-        f"the answer is {problem} ({len(content)} bytes, {response.headers.get('content-type', 'no type')[:40]})",
+        _("the answer is %(problem)s (%(n)d bytes, %(type)s)")
+        % {"problem": problem, "n": len(content), "type": response.headers.get("content-type", _("no type"))[:40]},
         system=system,
         operation="read",
     )

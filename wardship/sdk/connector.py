@@ -5,7 +5,7 @@ A connector module has these names, and nothing else is called:
     MANIFEST: Manifest                                   what it is, needs and cannot see
     connect(connection) -> Connector                     read
     act(connection) -> Actor                             change; absent where the system allows no change
-    import_files(paths, connection) -> FileImport        the vendor's own export formats, offline
+    import_files(paths, connection) -> FileImport        the vendor's own export formats, offline; []: only to parse
 
 `Connector` reads in three steps: `scopes()` says what there is to read, `fetch(scope, token)` yields raw pages
 (network), `parse(scope, item)` turns one raw object into records (no network). A connector reports; it never judges.
@@ -28,6 +28,7 @@ from wardship.model.identity import Identity, Person, Supplier, System
 from wardship.model.owner import Owner
 from wardship.model.scan import RawPage, Scope
 from wardship.model.secret import Secret
+from wardship.sdk.i18n import _
 
 Record = System | Identity | Credential | Grant | Usage | Owner | Person | Supplier
 
@@ -101,8 +102,8 @@ class Manifest:
 
 def _no_secret(name: str) -> Secret:
     raise ConfigError(
-        f"this connection has no secret {name!r}",
-        advice="set it as a reference, for example env:NAME or file:/path",
+        _("this connection has no secret %(name)r") % {"name": name},
+        advice=_("set it as a reference, for example env:NAME or file:/path"),
     )
 
 

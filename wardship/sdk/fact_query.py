@@ -23,6 +23,7 @@ from sqlglot.optimizer.qualify import qualify
 from wardship.model.errors import ConfigError
 from wardship.model.facts import FACTS
 from wardship.model.policy import PARAMETERS
+from wardship.sdk.i18n import _
 
 DIALECTS = ("duckdb", "postgres", "spark", "clickhouse", "trino", "snowflake", "bigquery")
 
@@ -108,25 +109,29 @@ def compile_query(text: str, *, parameters: Collection[str] = PARAMETERS) -> Fac
 @lru_cache(maxsize=1_000)  # rules are loaded several times in a run; checking one takes about 20 ms
 def _compiled(text: str, parameters: frozenset[str]) -> FactQuery:
     if len(text) > MAX_CHARS:
-        raise ConfigError(f"the query has more than {MAX_CHARS} characters", advice="split the rule")
+        raise ConfigError(
+            _("the query has more than %(max_chars)s characters") % {"max_chars": MAX_CHARS}, advice=_("split the rule")
+        )
     try:
         statements = [tree for tree in sqlglot.parse(text, read="duckdb") if tree is not None]
         if len(statements) != 1 or not isinstance(statements[0], exp.Select):
-            raise ConfigError("a query is one SELECT and nothing else", advice="write a single SELECT statement")
+            raise ConfigError(_("a query is one SELECT and nothing else"), advice=_("write a single SELECT statement"))
         tree: exp.Expr = statements[0]
         _check(tree, parameters)
         schema: dict[str, object] = {table: dict(columns) for table, columns in FACTS.items()}
         tree = qualify(tree, schema=schema, dialect="duckdb", quote_identifiers=True)
         if whole := next((one for one in tree.find_all(exp.TableColumn)), None):
-            raise _refused(whole, f"{whole.name!r} is no column", "name a column of a fact table")
+            raise _refused(whole, _("%(name)r is no column") % {"name": whole.name}, _("name a column of a fact table"))
         columns = _result_columns(tree)
         named = frozenset(placeholder.name for placeholder in tree.find_all(exp.Placeholder))
         tables = frozenset(table.name for table in tree.find_all(exp.Table)) & set(FACTS)
         tree = tree.transform(_say_exactly)
     except SqlglotError as error:
-        raise ConfigError(f"the query is not understood: {_plain(error)}", advice=_columns_advice(text)) from None
+        raise ConfigError(
+            _("the query is not understood: %(error)s") % {"error": _plain(error)}, advice=_columns_advice(text)
+        ) from None
     except RecursionError:
-        raise ConfigError("the query is nested too deeply", advice="simplify it") from None
+        raise ConfigError(_("the query is nested too deeply"), advice=_("simplify it")) from None
     return FactQuery(text=text, columns=columns, moving=_moving(tree), tables=tables, parameters=named, _tree=tree)
 
 
@@ -135,47 +140,65 @@ def _check(tree: exp.Expr, parameters: Collection[str]) -> None:
     for node in tree.walk():
         if type(node) not in _ALLOWED:
             raise _refused(
-                node, f"{_word(node)} is not allowed", "allowed functions: " + ", ".join(_FUNCTIONS.values())
+                node,
+                _("%(node)s is not allowed") % {"node": _word(node)},
+                _("allowed functions: %(names)s") % {"names": ", ".join(_FUNCTIONS.values())},
             )
         match node:
             case exp.Table():
                 if node.args.get("db") or node.args.get("catalog"):
-                    raise _refused(node, f"table {node.sql()} names a schema", "name the fact table alone")
+                    raise _refused(
+                        node, _("table %(node)s names a schema") % {"node": node.sql()}, _("name the fact table alone")
+                    )
                 if node.name not in FACTS and node.name not in ctes:
-                    raise _refused(node, f"no fact table is called {node.name[:80]!r}", "tables: " + ", ".join(FACTS))
+                    raise _refused(
+                        node,
+                        _("no fact table is called %(name)r") % {"name": node.name[:80]},
+                        _("tables: %(names)s") % {"names": ", ".join(FACTS)},
+                    )
                 if set(node.args) - {"this", "alias", "db", "catalog"} and any(
                     value for key, value in node.args.items() if key not in ("this", "alias")
                 ):
-                    raise _refused(node, "a table stands plain", "remove what follows its name")
+                    raise _refused(node, _("a table stands plain"), _("remove what follows its name"))
             case exp.CTE() if node.alias in FACTS:
-                raise _refused(node, f"{node.alias!r} hides a fact table", "give it another name")
+                raise _refused(
+                    node, _("%(alias)r hides a fact table") % {"alias": node.alias}, _("give it another name")
+                )
             case exp.With() if node.args.get("recursive"):
-                raise _refused(node, "WITH RECURSIVE is not allowed", "ask for an analysis pass instead")
+                raise _refused(node, _("WITH RECURSIVE is not allowed"), _("ask for an analysis pass instead"))
             case exp.Join():
                 kind = f"{node.side} {node.kind}".strip().upper()
                 if kind not in _JOINS or node.method or node.args.get("using"):
                     raise _refused(
-                        node, f"{kind or node.method or 'this'} join is not allowed", "use JOIN or LEFT JOIN ... ON"
+                        node,
+                        _("%(kind)s join is not allowed") % {"kind": kind or node.method or "this"},
+                        _("use JOIN or LEFT JOIN ... ON"),
                     )
             case exp.Placeholder():
                 if node.name not in parameters:
                     raise _refused(
-                        node, f"no parameter is called :{node.name or '?'}", "known: " + ", ".join(sorted(parameters))
+                        node,
+                        _("no parameter is called :%(name)s") % {"name": node.name or "?"},
+                        _("known: %(names)s") % {"names": ", ".join(sorted(parameters))},
                     )
             case exp.Is() if not isinstance(node.expression, exp.Null):
-                raise _refused(node, "IS takes NULL only here", "write coalesce(x, TRUE) or x = FALSE")
+                raise _refused(node, _("IS takes NULL only here"), _("write coalesce(x, TRUE) or x = FALSE"))
             case exp.DateDiff() if not isinstance(node.args.get("unit"), exp.Var) or node.text("unit").upper() != "DAY":
-                raise _refused(node, "date_diff counts days only", "write date_diff('day', start, end)")
+                raise _refused(node, _("date_diff counts days only"), _("write date_diff('day', start, end)"))
             case exp.JSONExtractScalar() if not isinstance(node.expression, exp.JSONPath):
-                raise _refused(node, "a JSON path is written out", "write attributes ->> '$.name'")
+                raise _refused(node, _("a JSON path is written out"), _("write attributes ->> '$.name'"))
             case exp.Cast() if node.to.this.value not in _TYPES:
-                raise _refused(node, f"no cast to {node.to.sql('duckdb')}", "types: " + ", ".join(sorted(_TYPES)))
+                raise _refused(
+                    node,
+                    _("no cast to %(what)s") % {"what": node.to.sql("duckdb")},
+                    _("types: %(names)s") % {"names": ", ".join(sorted(_TYPES))},
+                )
             case exp.Distinct() if node.args.get("on"):
-                raise _refused(node, "DISTINCT ON keeps a row by chance", "use GROUP BY and min or max")
+                raise _refused(node, _("DISTINCT ON keeps a row by chance"), _("use GROUP BY and min or max"))
             case exp.Select() if any(
                 node.args.get(part) for part in ("limit", "offset", "order", "windows", "qualify")
             ):
-                raise _refused(node, "a query has no order and no limit", "remove ORDER BY, LIMIT and QUALIFY")
+                raise _refused(node, _("a query has no order and no limit"), _("remove ORDER BY, LIMIT and QUALIFY"))
             case _:
                 pass
 
@@ -184,9 +207,14 @@ def _result_columns(tree: exp.Expr) -> tuple[str, ...]:
     names = tuple(select.alias_or_name for select in tree.selects)  # type: ignore[attr-defined] # a Select by now
     for name in names:
         if name.startswith("_col_") or not name.isidentifier():
-            raise ConfigError(f"a result column has no name ({name[:80]})", advice="name it: ... AS age_days")
+            raise ConfigError(
+                _("a result column has no name (%(name)s)") % {"name": name[:80]}, advice=_("name it: ... AS age_days")
+            )
         if names.count(name) > 1:
-            raise ConfigError(f"the result has two columns {name!r}", advice="name one of them differently with AS")
+            raise ConfigError(
+                _("the result has two columns %(name)r") % {"name": name},
+                advice=_("name one of them differently with AS"),
+            )
     return names
 
 
@@ -225,14 +253,16 @@ def _dialect_tree(tree: exp.Expr, dialect: str) -> exp.Expr:
 
 def _refused(node: exp.Expr, message: str, advice: str) -> ConfigError:
     line = next((part.meta["line"] for part in node.walk() if "line" in part.meta), None)
-    return ConfigError(f"{message}" + (f" (query line {line})" if line else ""), advice=advice)
+    if line:
+        message = _("%(what)s (query line %(line)d)") % {"what": message, "line": line}
+    return ConfigError(message, advice=advice)
 
 
 def _word(node: exp.Expr) -> str:
     if isinstance(node, exp.Anonymous):
-        return f"function {node.name.lower()[:80]}"
+        return _("function %(name)s") % {"name": node.name.lower()[:80]}
     if isinstance(node, exp.Func):
-        return f"function {node.sql_name().lower()}"
+        return _("function %(name)s") % {"name": node.sql_name().lower()}
     return type(node).__name__
 
 
@@ -243,4 +273,5 @@ def _plain(error: SqlglotError) -> str:
 
 def _columns_advice(text: str) -> str:
     named = [table for table in FACTS if table in text]
-    return "; ".join(f"{table} has: {', '.join(FACTS[table])}" for table in named[:2]) or "check the syntax"
+    known = [_("%(table)s has: %(columns)s") % {"table": one, "columns": ", ".join(FACTS[one])} for one in named[:2]]
+    return "; ".join(known) or _("check the syntax")

@@ -48,6 +48,7 @@ from wardship.sdk import netguard
 from wardship.sdk.bounds import DEFAULT_LIMITS, BoundedTransport, Limits, strict_json
 from wardship.sdk.clock import SimClock
 from wardship.sdk.connector import CallStats, Connection
+from wardship.sdk.i18n import N_, _
 from wardship.sdk.log import logger
 from wardship.sdk.oauth import Auth
 from wardship.sdk.pace import Gate, TokenBucket, full_jitter_s, http_date, retry_after_s
@@ -100,10 +101,11 @@ class _Call:
 
 @dataclass(frozen=True, slots=True)
 class _Lost:
-    """A try without a usable answer. `reached`: the system may have acted on it."""
+    """A try without a usable answer. `reached`: the system may have acted on it. `limit_s`: how long we waited."""
 
     why: str
     reached: bool
+    limit_s: float = 0.0
 
 
 class Http:
@@ -135,9 +137,11 @@ class Http:
     ) -> None:
         self._base = httpx.URL(base_url)
         if self._base.scheme not in ("https", "http") or not self._base.host or self._base.userinfo:
-            raise ConfigError("the base URL must be http(s)://host without a user name", advice="check the URL setting")
+            raise ConfigError(
+                _("the base URL must be http(s)://host without a user name"), advice=_("check the URL setting")
+            )
         if self._base.scheme == "http" and transport is None and not allow_private:
-            raise ConfigError("plain http is refused: a credential would travel in clear", advice="use https")
+            raise ConfigError(_("plain http is refused: a credential would travel in clear"), advice=_("use https"))
         self.auth = auth
         self.stats = stats
         self.clock_skew_s: float | None = None  # the system's clock minus ours, from its Date header; None: not seen
@@ -270,7 +274,7 @@ class Http:
                 response = self.request("GET", where, params=asked, needs=needs, headers=headers, from_token=True)
             page = paging.page(Answer(body=self.json(response), response=response, token=token))
             if page.next_token is not None and page.next_token == token:
-                raise UnexpectedResponse("a page names itself as the next", system=self._system, operation="token")
+                raise UnexpectedResponse(_("a page names itself as the next"), system=self._system, operation="token")
             yield page
             if page.next_token is None:
                 return
@@ -310,10 +314,10 @@ class Http:
         try:
             url = self._base.join(path) if "://" in path else httpx.URL(str(self._base).rstrip("/") + path)
         except httpx.InvalidURL:
-            raise UnexpectedResponse("an unreadable URL", system=self._system, operation="link") from None
+            raise UnexpectedResponse(_("an unreadable URL"), system=self._system, operation="link") from None
         if netguard.origin(url) != netguard.origin(self._base) or url.userinfo:
             raise UnexpectedResponse(
-                "a link to another origin was not followed", system=self._system, operation="token"
+                _("a link to another origin was not followed"), system=self._system, operation="token"
             )
         return url
 
@@ -325,7 +329,8 @@ class Http:
             last = attempt + 1 >= self._budget.attempts
             if isinstance(outcome, _Lost):
                 if last or (outcome.reached and not call.idempotent):
-                    raise Unavailable(outcome.why, system=self._system, operation=call.operation)
+                    what = _(outcome.why) % {"limit": outcome.limit_s}
+                    raise Unavailable(what, system=self._system, operation=call.operation)
                 self._wait(call, full_jitter_s(attempt, self._random))
             elif outcome.status_code == 401 and self.auth is not None and not fresh_token_tried:
                 fresh_token_tried = True
@@ -370,7 +375,7 @@ class Http:
     def _send(self, call: _Call, timeout_s: float) -> httpx.Response | _Lost:
         """One try on the wire. Errors of httpx end here, so that no later traceback holds its frames."""
         url = call.url
-        for _ in range(_MAX_REDIRECTS + 1):
+        for _hop in range(_MAX_REDIRECTS + 1):
             content = call.content()
             request = self._client.build_request(
                 call.method,
@@ -386,15 +391,15 @@ class Http:
             try:
                 response = self._client.send(request)
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-                return _Lost("could not connect", reached=False)
+                return _Lost(N_("could not connect"), reached=False)
             except httpx.TimeoutException:
-                return _Lost(f"no whole answer within {timeout_s:.0f} s", reached=True)
+                return _Lost(N_("no whole answer within %(limit).0f s"), reached=True, limit_s=timeout_s)
             except (httpx.TransportError, httpx.StreamError):
-                return _Lost("the answer was cut off", reached=True)
+                return _Lost(N_("the answer was cut off"), reached=True)
             if not response.has_redirect_location:
                 return response
             url = self._redirected(call, url, response)
-        raise UnexpectedResponse("too many redirects", system=self._system, operation=call.operation)
+        raise UnexpectedResponse(_("too many redirects"), system=self._system, operation=call.operation)
 
     def _redirected(self, call: _Call, url: httpx.URL, response: httpx.Response) -> httpx.URL:
         try:
@@ -402,7 +407,7 @@ class Http:
         except httpx.InvalidURL:
             target = httpx.URL("")
         if call.method not in ("GET", "HEAD") or netguard.origin(target) != netguard.origin(self._base):
-            raise UnexpectedResponse("a redirect was not followed", system=self._system, operation=call.operation)
+            raise UnexpectedResponse(_("a redirect was not followed"), system=self._system, operation=call.operation)
         return target
 
     # -------------------------------------------------------------- limits and waits
@@ -411,7 +416,7 @@ class Http:
         with self._lock:
             if self._budget.max_calls is not None and self._calls >= self._budget.max_calls:
                 raise LimitReached(
-                    f"the budget of {self._calls} calls is spent",
+                    _("the budget of %(calls)s calls is spent") % {"calls": self._calls},
                     limit="budget",
                     system=self._system,
                     operation=call.operation,
@@ -429,11 +434,11 @@ class Http:
 
     def _deadline(self, call: _Call) -> LimitReached:
         return LimitReached(
-            "the deadline of this part has passed",
+            _("the deadline of this part has passed"),
             limit="deadline",
             system=self._system,
             operation=call.operation,
-            advice="what was read is kept and the scope is partial; scan again to go on",
+            advice=_("what was read is kept and the scope is partial; scan again to go on"),
         )
 
     def _wait(self, call: _Call, seconds: float) -> None:
@@ -467,10 +472,12 @@ class Http:
         what = f"{call.operation}: HTTP {status}" + (f" ({refusal.code})" if refusal.code else "")
         if call.from_token and status in (400, 404, 410):
             return UnexpectedResponse(
-                f"{what}: the page token is no longer valid", system=self._system, operation="token"
+                _("%(what)s: the page token is no longer valid") % {"what": what},
+                system=self._system,
+                operation="token",
             )
         if status == 401:
-            return AuthenticationFailed(what, **where, advice="check the credential of this connection")
+            return AuthenticationFailed(what, **where, advice=_("check the credential of this connection"))
         if status == 403:
             return MissingScope(what, scope=call.needs or refusal.code or "unknown", **where)
         if status == 404:

@@ -18,6 +18,7 @@ import httpcore
 import httpx
 
 from wardship.model.errors import ConfigError
+from wardship.sdk.i18n import _
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str, int], Sequence[str]]
@@ -61,24 +62,24 @@ def refusal(address: Address, *, allow_private: bool = False) -> str | None:
     """Why `address` must not be reached, or None. `allow_private` lets loopback and private networks through;
     metadata services, link-local, multicast and what wraps another address stay refused."""
     if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
-        return "scoped"
+        return _("scoped")
     if address in _METADATA:
-        return "metadata service"
+        return _("metadata service")
     if address.is_loopback:
-        return None if allow_private else "loopback"
+        return None if allow_private else _("loopback")
     if address.is_unspecified:
-        return "unspecified"
+        return _("unspecified")
     if address.is_link_local:
-        return "link-local"
+        return _("link-local")
     if address.is_multicast:
-        return "multicast"
+        return _("multicast")
     if any(address.version == network.version and address in network for network in _ALWAYS_REFUSED):
-        return "wraps or translates another address"
+        return _("wraps or translates another address")
     if not address.is_global:
-        return None if allow_private and address.is_private else "private or reserved"
+        return None if allow_private and address.is_private else _("private or reserved")
     if address.version == 6 and address not in _GLOBAL_UNICAST:
-        return "not global unicast"  # site-local fec0::/10 passes as global in Python 3.11
-    return "reserved" if address.is_reserved else None
+        return _("not global unicast")  # site-local fec0::/10 passes as global in Python 3.11
+    return _("reserved") if address.is_reserved else None
 
 
 def check_host(host: str, *, allow_private: bool = False) -> None:
@@ -89,12 +90,12 @@ def check_host(host: str, *, allow_private: bool = False) -> None:
     except ValueError:
         last = text.rsplit(".", 1)[-1]
         if not text or last.isdecimal() or last.startswith("0x"):
-            raise AddressRefused(f"{host[:80]!r} is not a plain name or address") from None
+            raise AddressRefused(_("%(host)r is not a plain name or address") % {"host": host[:80]}) from None
         if (last == "localhost" or text.endswith(".localhost")) and not allow_private:
-            raise AddressRefused(f"{host[:80]!r} is this machine") from None
+            raise AddressRefused(_("%(host)r is this machine") % {"host": host[:80]}) from None
         return
     if (why := refusal(address, allow_private=allow_private)) is not None:
-        raise AddressRefused(f"address {text} is refused: {why}")
+        raise AddressRefused(_("address %(text)s is refused: %(why)s") % {"text": text, "why": why})
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -111,11 +112,14 @@ def checked_addresses(host: str, port: int, *, allow_private: bool = False, reso
         try:
             why = refusal(ipaddress.ip_address(text), allow_private=allow_private)
         except ValueError:
-            why = "unreadable"
+            why = _("unreadable")
         if why is not None:
             raise AddressRefused(
-                f"{host[:80]!r} leads to {text[:60]}, which is refused: {why}",
-                advice="if this system really lives in your own network, allow private addresses for this connection",
+                _("%(host)r leads to %(text)s, which is refused: %(why)s")
+                % {"host": host[:80], "text": text[:60], "why": why},
+                advice=_(
+                    "if this system really lives in your own network, allow private addresses for this connection"
+                ),
             )
     if not addresses:
         raise OSError(f"no address for {host[:80]!r}")
@@ -144,7 +148,7 @@ class _PinnedBackend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         if self._allow_hosts is not None and host.lower().rstrip(".") not in self._allow_hosts:
-            raise AddressRefused(f"{host[:80]!r} is not on the list of hosts that may be reached")
+            raise AddressRefused(_("%(host)r is not on the list of hosts that may be reached") % {"host": host[:80]})
         try:
             addresses = checked_addresses(host, port, allow_private=self._allow_private, resolver=self._resolver)
         except (OSError, UnicodeError):
@@ -157,7 +161,7 @@ class _PinnedBackend(httpcore.NetworkBackend):
         return self._inner.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
 
     def connect_unix_socket(self, *_args: typing.Any, **_kwargs: typing.Any) -> httpcore.NetworkStream:
-        raise AddressRefused("unix sockets are not reached from here")
+        raise AddressRefused(_("unix sockets are not reached from here"))
 
 
 class GuardedTransport(httpx.BaseTransport):

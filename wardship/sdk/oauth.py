@@ -16,6 +16,7 @@ import httpx
 
 from wardship.model.errors import AuthenticationFailed, UnexpectedResponse
 from wardship.model.secret import Secret
+from wardship.sdk.i18n import _
 
 if TYPE_CHECKING:
     from wardship.sdk.http import Http
@@ -101,9 +102,9 @@ class ClientCredentials(Bearer):
 
 def _token_of(body: Any, now: datetime) -> Token:
     if not isinstance(body, dict) or not isinstance(body.get("access_token"), str) or not body["access_token"]:
-        raise UnexpectedResponse("the token endpoint's answer holds no access_token", operation="token request")
+        raise UnexpectedResponse(_("the token endpoint's answer holds no access_token"), operation="token request")
     if str(body.get("token_type", "Bearer")).lower() != "bearer":
-        raise AuthenticationFailed("the token endpoint's token is not a bearer token", operation="token request")
+        raise AuthenticationFailed(_("the token endpoint's token is not a bearer token"), operation="token request")
     life = body.get("expires_in", _DEFAULT_LIFE_S)
     try:
         seconds = min(max(float(life), 0.0), 86_400.0)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import httpx
 
 from wardship.model.errors import UnexpectedResponse
+from wardship.sdk.i18n import _
 
 Params = Mapping[str, Any]
 
@@ -51,8 +52,10 @@ def items_at(body: Any, field: str | None, operation: str) -> list[Any]:
     if field is not None:
         found = body[field] if isinstance(body, dict) and field in body else None
     if not isinstance(found, list):
-        where = "the answer" if field is None else f"{field!r} of the answer"
-        raise UnexpectedResponse(f"{where} is not a list", operation=operation)
+        what = _("the answer is not a list")
+        if field is not None:
+            what = _("%(field)r of the answer is not a list") % {"field": field}
+        raise UnexpectedResponse(what, operation=operation)
     return found
 
 
@@ -60,7 +63,7 @@ def _text(value: Any, what: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise UnexpectedResponse(f"{what} is not text", operation="token")
+        raise UnexpectedResponse(_("%(what)s is not text") % {"what": what}, operation="token")
     return value
 
 
@@ -98,8 +101,8 @@ class HeaderLink:
         try:
             link = answer.response.links.get("next", {}).get("url")
         except (ValueError, IndexError):
-            raise UnexpectedResponse("the Link header cannot be read", operation="token") from None
-        return Page(items=found, next_token=_text(link, "the next link"), expected_total=None, body=body)
+            raise UnexpectedResponse(_("the Link header cannot be read"), operation="token") from None
+        return Page(items=found, next_token=_text(link, _("the next link")), expected_total=None, body=body)
 
 
 @dataclass(frozen=True, slots=True)

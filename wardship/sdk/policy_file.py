@@ -9,8 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from wardship.model.errors import ConfigError
-from wardship.model.policy import Policy
+from wardship.model.policy import Policy, ThresholdError
 from wardship.sdk.i18n import _
 from wardship.sdk.yaml_file import read_yaml_file
 
@@ -38,9 +37,11 @@ def load_policy(path: Path) -> Policy:
         values[name] = {**usual, **value} if isinstance(usual, dict) else value
     try:
         return Policy(**values)
-    except ConfigError as error:
+    except ThresholdError as error:
         named = next((name for name in values if name in error.message), None)
-        raise told.error((named,) if named else (), error.message, error.advice) from None
+        raise told.error(
+            (named,) if named else (), _(error.text) % error.values, _(error.hint) % error.values
+        ) from None
 
 
 def policy_schema() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from types import ModuleType
 
 from wardship.model.errors import ConfigError
 from wardship.sdk.connector import Manifest
+from wardship.sdk.i18n import _
 
 _PACKAGE = "wardship.connectors"
 
@@ -37,11 +38,12 @@ def connector_module(name: str, allowed: Sequence[str] = ()) -> ModuleType:
             if isinstance(module, ModuleType):
                 return module
         raise ConfigError(
-            f"connector {name!r} comes from another package and is not allowed",
-            advice=f"add {name!r} to `plugins` in the settings if you trust it",
+            _("connector %(name)r comes from another package and is not allowed") % {"name": name},
+            advice=_("add %(name)r to `plugins` in the settings if you trust it") % {"name": name},
         )
     raise ConfigError(
-        f"no connector is called {name!r}", advice="known connectors: " + ", ".join(connector_names(allowed))
+        _("no connector is called %(name)r") % {"name": name},
+        advice=_("known connectors: %(names)s") % {"names": ", ".join(connector_names(allowed))},
     )
 
 

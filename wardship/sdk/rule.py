@@ -31,6 +31,7 @@ from wardship.model.errors import ConfigError
 from wardship.model.facts import FACTS
 from wardship.model.finding import Confidence, Severity
 from wardship.sdk.fact_query import FactQuery, compile_query
+from wardship.sdk.i18n import _
 from wardship.sdk.yaml_file import YamlFile, read_yaml_file
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "rules"
@@ -146,10 +147,14 @@ class Framework(_Strict):
 def load_rules(folder: Path = BUILT_IN, *, only: Sequence[str] = ()) -> list[Rule]:
     """The rules of a folder, by id. `only` keeps those ids. Raises ConfigError for the first bad file or unknown id."""
     if not folder.is_dir():
-        raise ConfigError(f"no folder {folder}", advice="give the folder that holds the rule files")
+        raise ConfigError(
+            _("no folder %(folder)s") % {"folder": folder}, advice=_("give the folder that holds the rule files")
+        )
     rules = [load_rule(path) for path in sorted(folder.glob("*.yaml"))]
     if missing := set(only) - {rule.id for rule in rules}:
-        raise ConfigError(f"no rule is called {min(missing)!r}", advice="`wardship rules` lists them")
+        raise ConfigError(
+            _("no rule is called %(missing)r") % {"missing": min(missing)}, advice=_("`wardship rules` lists them")
+        )
     return [rule for rule in rules if not only or rule.id in only]
 
 
@@ -157,13 +162,13 @@ def load_rule(path: Path) -> Rule:
     """One rule. Raises ConfigError that names file, line, field and what to do."""
     told = read_yaml_file(path)
     if not isinstance(told.data, dict):
-        raise told.error((), "a rule is a mapping of fields", "see docs/schema/rule.schema.json")
+        raise told.error((), _("a rule is a mapping of fields"), _("see docs/schema/rule.schema.json"))
     try:
         rule = Rule.model_validate(told.data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = [part for part in first["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
-        raise told.error(place, first["msg"], "see docs/schema/rule.schema.json") from None
+        raise told.error(place, first["msg"], _("see docs/schema/rule.schema.json")) from None
     except ConfigError as error:
         raise told.error(("query",), error.message, error.advice) from None
     _check(rule, told, path)
@@ -172,28 +177,38 @@ def load_rule(path: Path) -> Rule:
 
 def _check(rule: Rule, told: YamlFile, path: Path) -> None:
     if rule.id != path.stem:
-        raise told.error(("id",), f"{rule.id!r} is not the file's name", f"name the file {rule.id}.yaml")
+        raise told.error(
+            ("id",),
+            _("%(id)r is not the file's name") % {"id": rule.id},
+            _("name the file %(id)s.yaml") % {"id": rule.id},
+        )
     known = frameworks()
     for name in ("owasp_nhi", "controls"):
         for index, control in enumerate(getattr(rule, name)):
-            framework, _, number = control.partition(":")
+            framework, _colon, number = control.partition(":")
             if name == "owasp_nhi":
                 framework, number = "owasp-nhi", control
             if framework not in known:
-                raise told.error((name, index), f"no framework {framework!r}", "known: " + ", ".join(sorted(known)))
+                raise told.error(
+                    (name, index),
+                    _("no framework %(framework)r") % {"framework": framework},
+                    _("known: %(names)s") % {"names": ", ".join(sorted(known))},
+                )
             if number not in known[framework].controls:
                 raise told.error(
                     (name, index),
-                    f"{framework} has no control {number!r} here",
-                    "known: " + ", ".join(known[framework].controls),
+                    _("%(framework)s has no control %(number)r here") % {"framework": framework, "number": number},
+                    _("known: %(names)s") % {"names": ", ".join(known[framework].controls)},
                 )
     columns = rule.compiled.columns
     if "subject_uid" not in columns:
-        raise told.error(("query",), "the result has no subject_uid", "select the uid AS subject_uid")
+        raise told.error(("query",), _("the result has no subject_uid"), _("select the uid AS subject_uid"))
     for index, column in enumerate(rule.essential):
         if column not in columns:
             raise told.error(
-                ("essential", index), f"the result has no column {column!r}", "columns: " + ", ".join(columns)
+                ("essential", index),
+                _("the result has no column %(column)r") % {"column": column},
+                _("columns: %(names)s") % {"names": ", ".join(columns)},
             )
     texts = [("sentence", rule.sentence)]
     texts += [
@@ -205,21 +220,31 @@ def _check(rule: Rule, told: YamlFile, path: Path) -> None:
     for name, text in texts:
         for column in _PLACEHOLDER.findall(text):
             if column not in columns:
-                raise told.error((name,), f"the result has no column {column!r}", "columns: " + ", ".join(columns))
+                raise told.error(
+                    (name,),
+                    _("the result has no column %(column)r") % {"column": column},
+                    _("columns: %(names)s") % {"names": ", ".join(columns)},
+                )
     for kind in ("fires", "passes"):
         for index, example in enumerate(getattr(rule, kind)):
             for table, rows in example.facts.items():
                 if table not in FACTS:
-                    raise told.error((kind, index, "facts", table), "no such fact table", "tables: " + ", ".join(FACTS))
+                    raise told.error(
+                        (kind, index, "facts", table),
+                        _("no such fact table"),
+                        _("tables: %(names)s") % {"names": ", ".join(FACTS)},
+                    )
                 for number, row in enumerate(rows):
                     if unknown := sorted(set(row) - set(FACTS[table])):
                         raise told.error(
                             (kind, index, "facts", table, number),
-                            f"{table} has no column {unknown[0]!r}",
-                            "columns: " + ", ".join(FACTS[table]),
+                            _("%(table)s has no column %(unknown)r") % {"table": table, "unknown": unknown[0]},
+                            _("columns: %(names)s") % {"names": ", ".join(FACTS[table])},
                         )
             if kind == "passes" and example.expect:
-                raise told.error((kind, index, "expect"), "an example that passes expects nothing", "move it to fires")
+                raise told.error(
+                    (kind, index, "expect"), _("an example that passes expects nothing"), _("move it to fires")
+                )
 
 
 @cache
@@ -230,7 +255,10 @@ def frameworks(folder: Path = BUILT_IN / "frameworks") -> Mapping[str, Framework
         try:
             found[path.stem] = Framework.model_validate({"id": path.stem, **tomllib.loads(path.read_text("utf-8"))})
         except (tomllib.TOMLDecodeError, ValidationError) as error:
-            raise ConfigError(f"{path.name}: {str(error).splitlines()[0]}", advice="see rules/frameworks") from None
+            raise ConfigError(
+                _("%(path)s: %(what)s") % {"path": path.name, "what": str(error).splitlines()[0]},
+                advice=_("see rules/frameworks"),
+            ) from None
     return found
 
 

@@ -257,7 +257,7 @@ def _finding(rule: Rule, row: Mapping[str, Any]) -> _Found:
         severity = Severity(row.get("severity") or rule.severity)
         confidence = Confidence(row.get("confidence") or rule.confidence)
     except ValueError as error:
-        raise DataError(f"rule {rule.id}: {error}") from None
+        raise DataError(_("rule %(id)s: %(error)s") % {"id": rule.id, "error": error}) from None
     facts = {name: _told(value) for name, value in row.items() if name not in RESERVED_COLUMNS}
     moving = rule.compiled.moving
     lasting = {name: value for name, value in facts.items() if name not in moving}

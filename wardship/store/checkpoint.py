@@ -48,9 +48,9 @@ class Note:
             origin, size, root, end = text.split("\n")
             note = Note(origin=origin, size=int(size), root=base64.b64decode(root, validate=True))
         except ValueError:
-            raise VerificationFailed("a checkpoint that is not origin, size and root") from None
+            raise VerificationFailed(_("a checkpoint that is not origin, size and root")) from None
         if end or note.size < 0 or len(note.root) != 32 or note.text() != text:
-            raise VerificationFailed("a checkpoint that is not origin, size and root")
+            raise VerificationFailed(_("a checkpoint that is not origin, size and root"))
         return note
 
 

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from wardship.model.errors import ConfigError, Unavailable
 from wardship.model.facts import FACTS, Snapshot
+from wardship.sdk.i18n import _
 
 if TYPE_CHECKING:
     import duckdb
@@ -79,7 +80,9 @@ class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
             while rows := cursor.fetchmany(_CHUNK):
                 yield from rows
         except self._error as error:
-            raise Unavailable(f"DuckDB: {_first_line(error)}", system="duckdb", operation="query") from None
+            raise Unavailable(
+                _("DuckDB: %(error)s") % {"error": _first_line(error)}, system="duckdb", operation="query"
+            ) from None
         finally:
             watch.cancel()
             cursor.close()
@@ -108,7 +111,9 @@ class PostgresEngine(AbstractContextManager["PostgresEngine"]):
             self._db.execute(f"SET statement_timeout = {int(timeout_s * 1000)}")
             self._db.execute("SET default_transaction_read_only = on")
         except psycopg.Error as error:
-            raise Unavailable(f"PostgreSQL: {_first_line(error)}", system="postgresql", operation="load") from None
+            raise Unavailable(
+                _("PostgreSQL: %(error)s") % {"error": _first_line(error)}, system="postgresql", operation="load"
+            ) from None
 
     def _load(self, table: str, columns: Mapping[str, str], path: Path) -> None:
         typed = ", ".join(f'"{name}" {_POSTGRES_TYPES.get(kind, kind)}' for name, kind in columns.items())
@@ -125,7 +130,9 @@ class PostgresEngine(AbstractContextManager["PostgresEngine"]):
                 while rows := cursor.fetchmany(_CHUNK):
                     yield from rows
         except self._error as error:
-            raise Unavailable(f"PostgreSQL: {_first_line(error)}", system="postgresql", operation="query") from None
+            raise Unavailable(
+                _("PostgreSQL: %(error)s") % {"error": _first_line(error)}, system="postgresql", operation="query"
+            ) from None
 
     def __exit__(self, *_: object) -> None:
         self._db.close()
@@ -141,7 +148,7 @@ class SparkEngine(AbstractContextManager["SparkEngine"]):
             from pyspark.errors import PySparkException
             from pyspark.sql import SparkSession
         except ImportError:
-            raise ConfigError("Spark's client is not installed", advice="pip install 'wardship[spark]'") from None
+            raise ConfigError(_("Spark's client is not installed"), advice=_("pip install 'wardship[spark]'")) from None
         self._error = PySparkException
         self._spark: SparkSession = SparkSession.builder.remote(url).create()
         self._spark.conf.set("spark.sql.session.timeZone", "UTC")
@@ -153,7 +160,9 @@ class SparkEngine(AbstractContextManager["SparkEngine"]):
             for row in self._spark.sql(sql, args=dict(parameters)).toLocalIterator():
                 yield tuple(row)
         except self._error as error:
-            raise Unavailable(f"Spark: {_first_line(error)}", system="spark", operation="query") from None
+            raise Unavailable(
+                _("Spark: %(error)s") % {"error": _first_line(error)}, system="spark", operation="query"
+            ) from None
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None

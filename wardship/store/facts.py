@@ -38,6 +38,7 @@ from sqlalchemy.engine import Connection
 from wardship.model.access import CredentialType, Tier
 from wardship.model.errors import ConfigError, DataError
 from wardship.model.facts import FACTS, FACTS_VERSION, Snapshot
+from wardship.sdk.i18n import _
 from wardship.store import tables
 from wardship.store.db import Database
 
@@ -120,14 +121,15 @@ def open_snapshot(folder: Path, snapshot_id: str) -> Snapshot:
     """The snapshot of that id. Raises ConfigError when it is not there (never written, or retention removed it)."""
     if len(snapshot_id) != 64 or not set(snapshot_id) <= set("0123456789abcdef"):
         raise ConfigError(
-            f"{snapshot_id[:80]!r} is not a snapshot id", advice="a snapshot id has 64 hexadecimal digits"
+            _("%(snapshot_id)r is not a snapshot id") % {"snapshot_id": snapshot_id[:80]},
+            advice=_("a snapshot id has 64 hexadecimal digits"),
         )
     try:
         told = json.loads((folder / snapshot_id / "manifest.json").read_text())
     except FileNotFoundError:
         raise ConfigError(
-            f"snapshot {snapshot_id} is not in this workspace",
-            advice="it was removed by retention, or belongs to another workspace; `wardship scan` writes a new one",
+            _("snapshot %(snapshot_id)s is not in this workspace") % {"snapshot_id": snapshot_id},
+            advice=_("it was removed by retention, or belongs to another workspace; `wardship scan` writes a new one"),
         ) from None
     return Snapshot(
         id=snapshot_id,
@@ -165,17 +167,22 @@ def verify_snapshot(snapshot: Snapshot) -> None:
     with duckdb.connect(config={"threads": "2"}) as db:
         for table in FACTS:
             if not snapshot.file(table).exists():
-                raise DataError(f"snapshot {snapshot.id}: {table} is missing")
+                raise DataError(_("snapshot %(id)s: %(table)s is missing") % {"id": snapshot.id, "table": table})
             source = f"read_parquet({_text(str(snapshot.file(table)))})"
             try:
                 found = _digest(db, table, source)
             except duckdb.Error as error:
                 reason = str(error).splitlines()[0]
-                raise DataError(f"snapshot {snapshot.id}: {table} cannot be read: {reason}") from None
+                raise DataError(
+                    _("snapshot %(id)s: %(table)s cannot be read: %(reason)s")
+                    % {"id": snapshot.id, "table": table, "reason": reason}
+                ) from None
             if found != snapshot.tables.get(table):
-                raise DataError(f"snapshot {snapshot.id}: {table} is not what was written")
+                raise DataError(
+                    _("snapshot %(id)s: %(table)s is not what was written") % {"id": snapshot.id, "table": table}
+                )
     if _snapshot_id(snapshot.tables) != snapshot.id:
-        raise DataError(f"snapshot {snapshot.id}: the manifest is not what was written")
+        raise DataError(_("snapshot %(id)s: the manifest is not what was written") % {"id": snapshot.id})
 
 
 def remove_old_snapshots(db: Database, folder: Path, *, keep: int) -> list[str]:
@@ -184,7 +191,7 @@ def remove_old_snapshots(db: Database, folder: Path, *, keep: int) -> list[str]:
     Returns the ids removed. Also clears what killed writers left.
     """
     if keep < 1:
-        raise ConfigError(f"retention of {keep} snapshots", advice="keep at least 1")
+        raise ConfigError(_("retention of %(keep)s snapshots") % {"keep": keep}, advice=_("keep at least 1"))
     register, finding = tables.snapshot, tables.finding
     with _alone(folder), db.bookkeep() as conn:
         newest = set(conn.scalars(sa.select(register.c.id).order_by(register.c.seq.desc()).limit(keep)))

@@ -72,11 +72,11 @@ class PublicKeys:
         try:
             first.verify(ed25519_signature, message)
         except InvalidSignature:
-            raise VerificationFailed("the Ed25519 signature is not of this key") from None
+            raise VerificationFailed(_("the Ed25519 signature is not of this key")) from None
         try:
             second.verify(ecdsa_signature, message, ec.ECDSA(hashes.SHA256()))
         except InvalidSignature:
-            raise VerificationFailed("the ECDSA signature is not of this key") from None
+            raise VerificationFailed(_("the ECDSA signature is not of this key")) from None
 
 
 class SigningKeys:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from wardship.model.errors import VerificationFailed
+from wardship.sdk.i18n import _
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
@@ -86,12 +87,12 @@ def inclusion_proof(index: int, size: int, range_hash: RangeHash) -> list[bytes]
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
     """Raises VerificationFailed unless `proof` shows `leaf` at `index` of the tree with `root` (RFC 9162, 2.1.3.2)."""
     if not 0 <= index < size:
-        raise VerificationFailed(f"entry {index} is not in a log of {size}")
+        raise VerificationFailed(_("entry %(index)s is not in a log of %(size)s") % {"index": index, "size": size})
     node, last = index, size - 1
     computed = leaf
     for sibling in proof:
         if last == 0:
-            raise VerificationFailed(f"inclusion of entry {index}: the proof is too long")
+            raise VerificationFailed(_("inclusion of entry %(index)s: the proof is too long") % {"index": index})
         if node & 1 or node == last:
             computed = node_hash(sibling, computed)
             while not node & 1 and node:
@@ -102,7 +103,9 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
         node >>= 1
         last >>= 1
     if last or computed != root:
-        raise VerificationFailed(f"inclusion of entry {index}: the proof does not lead to the root")
+        raise VerificationFailed(
+            _("inclusion of entry %(index)s: the proof does not lead to the root") % {"index": index}
+        )
 
 
 def consistency_proof(old: int, size: int, range_hash: RangeHash) -> list[bytes]:
@@ -128,7 +131,9 @@ def consistency_proof(old: int, size: int, range_hash: RangeHash) -> list[bytes]
 
 def verify_consistency(old: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> None:
     """Raises VerificationFailed unless the tree of `size` is the tree of `old` grown (RFC 9162, 2.1.4.2)."""
-    wrong = VerificationFailed(f"the log of {size} entries does not continue the log of {old}")
+    wrong = VerificationFailed(
+        _("the log of %(size)s entries does not continue the log of %(old)s") % {"size": size, "old": old}
+    )
     if old > size:
         raise wrong
     if old in (0, size):

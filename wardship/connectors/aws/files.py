@@ -22,6 +22,7 @@ from wardship.connectors.aws.read import records, remember_group, remember_polic
 from wardship.model.errors import DataError
 from wardship.model.scan import RawPage, Scope
 from wardship.sdk.connector import Connection, DriftLog, Record
+from wardship.sdk.i18n import _
 
 PAGE = 500
 MAX_FILE_BYTES = 4 << 30
@@ -94,12 +95,17 @@ class AwsFiles:
             yield from (item for name, item in read_details(path) if _LISTS[name] == scope.kind)
 
     def _source(self, authority: str) -> _Source:
-        return self._sources[authority.removeprefix("aws:")]
+        """What the files say of the account; without files (a replay) nothing is known beside the object itself."""
+        account = authority.removeprefix("aws:")
+        if account not in self._sources:
+            known = Known(account=account, drift=self.drift, as_of=self._connection.clock())
+            self._sources[account] = _Source(known=known)
+        return self._sources[account]
 
     def _look_into(self, path: Path) -> None:
         """The first reading: which account the file is of, and its policies and groups."""
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise DataError(f"{path.name} is larger than {MAX_FILE_BYTES >> 30} GiB")
+            raise DataError(_("%(name)s is larger than %(n)d GiB") % {"name": path.name, "n": MAX_FILE_BYTES >> 30})
         if _starts_like_json(path):
             kept: list[tuple[str, Any]] = []
             account = None
@@ -120,11 +126,11 @@ class AwsFiles:
 
     def _of_account(self, account: str | None, path: Path) -> _Source:
         if account is None:
-            raise DataError(f"{path.name} names no account: no ARN of a user, group, role or policy of it was found")
-        if account not in self._sources:
-            known = Known(account=account, drift=self.drift, as_of=self._connection.clock())
-            self._sources[account] = _Source(known=known)
-        return self._sources[account]
+            raise DataError(
+                _("%(name)s names no account: no ARN of a user, group, role or policy of it was found")
+                % {"name": path.name}
+            )
+        return self._source(f"aws:{account}")
 
 
 def _account_of(item: Any) -> str | None:
@@ -148,7 +154,7 @@ def _starts_like_json(path: Path) -> bool:
     for piece in _text(path):
         if piece.strip():
             return piece.lstrip()[0] in "{["
-    raise DataError(f"{path.name} is empty")
+    raise DataError(_("%(name)s is empty") % {"name": path.name})
 
 
 def _text(path: Path) -> Iterator[str]:
@@ -164,7 +170,9 @@ def _text(path: Path) -> Iterator[str]:
                 yield decoder.decode(chunk)
             yield decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
-            raise DataError(f"{path.name} is neither UTF-8 nor UTF-16 with a byte order mark") from error
+            raise DataError(
+                _("%(name)s is neither UTF-8 nor UTF-16 with a byte order mark") % {"name": path.name}
+            ) from error
 
 
 def read_details(path: Path) -> Iterator[tuple[str, Any]]:
@@ -178,7 +186,7 @@ def read_details(path: Path) -> Iterator[tuple[str, Any]]:
     while not stream.take("}"):
         name = stream.value()
         if not isinstance(name, str):
-            raise stream.broken("a name that is no text")
+            raise stream.broken(_("a name that is no text"))
         stream.expect(":")
         if name in _LISTS:
             seen = True
@@ -189,7 +197,10 @@ def read_details(path: Path) -> Iterator[tuple[str, Any]]:
             stream.expect("}")
             break
     if not seen:
-        raise DataError(f"{path.name} is JSON, but no account authorization details: none of {', '.join(_LISTS)}")
+        raise DataError(
+            _("%(name)s is JSON, but no account authorization details: none of %(names)s")
+            % {"name": path.name, "names": ", ".join(_LISTS)}
+        )
 
 
 class _Json:
@@ -202,7 +213,10 @@ class _Json:
         self._at = 0
 
     def broken(self, what: str) -> DataError:
-        return DataError(f"{self._path.name} cannot be read as account authorization details: {what}")
+        return DataError(
+            _("%(name)s cannot be read as account authorization details: %(what)s")
+            % {"name": self._path.name, "what": what}
+        )
 
     def _more(self) -> bool:
         piece = next(self._pieces, None)
@@ -211,7 +225,7 @@ class _Json:
         self._buffer = self._buffer[self._at :] + piece
         self._at = 0
         if len(self._buffer) > MAX_OBJECT_CHARS + 2 * _CHUNK:
-            raise self.broken(f"one value has more than {MAX_OBJECT_CHARS >> 20} million characters")
+            raise self.broken(_("one value has more than %(n)d million characters") % {"n": MAX_OBJECT_CHARS >> 20})
         return True
 
     def _next(self) -> str:
@@ -232,7 +246,9 @@ class _Json:
 
     def expect(self, character: str) -> None:
         if not self.take(character):
-            raise self.broken(f"it ends early or {character!r} is missing" if self._next() else "it is cut short")
+            if not self._next():
+                raise self.broken(_("it is cut short"))
+            raise self.broken(_("it ends early or %(character)r is missing") % {"character": character})
 
     def array(self) -> Iterator[Any]:
         self.expect("[")
@@ -264,7 +280,7 @@ class _Json:
             if found is None or (found[0] == "\\" and found.end() == len(self._buffer)):
                 at = (len(self._buffer) if found is None else found.start()) - self._at
                 if not self._more():
-                    raise self.broken("it is cut short")
+                    raise self.broken(_("it is cut short"))
                 at += self._at
                 continue
             at, character = found.end(), found[0]
@@ -277,7 +293,7 @@ class _Json:
             elif character in "{[":
                 depth += 1
                 if depth > MAX_DEPTH:
-                    raise self.broken(f"nested deeper than {MAX_DEPTH}")
+                    raise self.broken(_("nested deeper than %(max_depth)s") % {"max_depth": MAX_DEPTH})
             elif depth == 0:  # a bare word or number ends before what follows it
                 return found.start()
             else:

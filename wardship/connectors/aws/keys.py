@@ -20,6 +20,7 @@ from wardship.model.errors import AuthenticationFailed, ConfigError, Conflict, D
 from wardship.model.secret import Secret
 from wardship.sdk.acting import mark_of
 from wardship.sdk.connector import CallStats, Connection, Deliver, LiveCredential
+from wardship.sdk.i18n import _
 
 _MAX_EVENTS = 200
 
@@ -55,8 +56,9 @@ class AccessKeyActor:
         made = self.find_created(target, op_id)
         if made is not None:
             raise Conflict(
-                f"operation {op_id} has already made the key {made} of {target}",
-                advice="delete that key and begin a new operation: its value was shown once",
+                _("operation %(op_id)s has already made the key %(made)s of %(target)s")
+                % {"op_id": op_id, "made": made, "target": target},
+                advice=_("delete that key and begin a new operation: its value was shown once"),
             )
         api = self._acting(target, op_id)
         answer = api.call("iam", "CreateAccessKey", {"UserName": _user_name(target)}, repeatable=False)["AccessKey"]
@@ -103,7 +105,10 @@ class AccessKeyActor:
         try:
             self._set(target, credential_id, "Active")
         except Gone:
-            raise Conflict(f"the key {credential_id} of {target} no longer exists") from None
+            raise Conflict(
+                _("the key %(credential_id)s of %(target)s no longer exists")
+                % {"credential_id": credential_id, "target": target}
+            ) from None
 
     def _set(self, target: str, credential_id: str, status: str) -> None:
         params = {"UserName": _user_name(target), "AccessKeyId": credential_id, "Status": status}
@@ -151,11 +156,13 @@ class AccessKeyActor:
         role = self._role(target)
         if role is None:
             raise ConfigError(
-                "a key is minted only as a role: the name of its session is what proves whose key it is",
-                advice="set role_arn (or member_role) of the connection; `wardship connect setup aws` prints the role",
+                _("a key is minted only as a role: the name of its session is what proves whose key it is"),
+                advice=_(
+                    "set role_arn (or member_role) of the connection; `wardship connect setup aws` prints the role"
+                ),
             )
         if not re.fullmatch(r"[\w+=,.@-]{2,64}", mark_of(op_id), re.ASCII):
-            raise ConfigError(f"operation id {op_id!r} cannot name a session")
+            raise ConfigError(_("operation id %(op_id)r cannot name a session") % {"op_id": op_id})
         return self._base().assume(role, mark_of(op_id))
 
     def _role(self, target: str) -> str | None:
@@ -165,7 +172,8 @@ class AccessKeyActor:
         role = self._settings.role_arn
         if role and role.split(":")[4] != account:
             raise ConfigError(
-                f"role_arn is in another account than {target}", advice="set member_role to act in other accounts"
+                _("role_arn is in another account than %(target)s") % {"target": target},
+                advice=_("set member_role to act in other accounts"),
             )
         return role
 
@@ -183,7 +191,7 @@ def _user_name(target: str) -> str:
     """The name in a user's ARN. Raises ConfigError for another kind of target."""
     parts = target.split(":")
     if len(parts) != 6 or not parts[5].startswith("user/") or not parts[4]:
-        raise ConfigError(f"{target!r} is no ARN of an IAM user")
+        raise ConfigError(_("%(target)r is no ARN of an IAM user") % {"target": target})
     return parts[5].rpartition("/")[2]
 
 
@@ -210,4 +218,4 @@ def _made_by(event: Any, mark: str, user_name: str) -> str | None:
         ours = str(who.get("arn", "")).rpartition("/")[2] == mark and asked.get("userName") == user_name
         return fields.required(made, "accessKeyId") if ours else None
     except (ValueError, DataError, RecursionError) as error:
-        raise Unavailable("an event of the trail cannot be read", system="aws", operation="cloudtrail") from error
+        raise Unavailable(_("an event of the trail cannot be read"), system="aws", operation="cloudtrail") from error

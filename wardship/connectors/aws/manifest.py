@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wardship.model.errors import ConfigError
 from wardship.sdk.connector import BlindSpot, Capability, Connection, Evidence, Manifest, Permission, Setting
-from wardship.sdk.i18n import N_
+from wardship.sdk.i18n import N_, _
 
 _DISCOVER = (
     Permission(
@@ -147,13 +147,19 @@ def settings_of(connection: Connection) -> AwsSettings:
     known = {setting.name for setting in MANIFEST.settings}
     for name in connection.settings:
         if name not in known:
-            raise ConfigError(f"the AWS connector has no setting {name!r}", advice="known: " + ", ".join(sorted(known)))
+            raise ConfigError(
+                _("the AWS connector has no setting %(name)r") % {"name": name},
+                advice=_("known: %(names)s") % {"names": ", ".join(sorted(known))},
+            )
     role_arn = connection.settings.get("role_arn") or None
     if role_arn and (not role_arn.startswith("arn:") or ":role/" not in role_arn):
-        raise ConfigError(f"role_arn {role_arn!r} is no ARN of a role", advice="arn:aws:iam::123456789012:role/NAME")
+        raise ConfigError(
+            _("role_arn %(role_arn)r is no ARN of a role") % {"role_arn": role_arn},
+            advice=_("arn:aws:iam::123456789012:role/NAME"),
+        )
     key_ids = connection.settings.get("key_ids", "no").strip().lower()
     if key_ids not in ("yes", "no"):
-        raise ConfigError("key_ids is neither yes nor no")
+        raise ConfigError(_("key_ids is neither yes nor no"))
     regions = (region.strip() for region in connection.settings.get("regions", "").split(","))
     return AwsSettings(
         regions=tuple(dict.fromkeys(region for region in regions if region)),

@@ -28,6 +28,7 @@ from wardship.model.errors import (
 )
 from wardship.model.scan import Problem, RawPage, Scope
 from wardship.sdk.connector import CallStats, Capability, CheckResult, Connection, DriftLog, Record, SetupGuide
+from wardship.sdk.i18n import _
 
 PAGE = 1000
 REPORT_POLLS = 20
@@ -150,8 +151,8 @@ class AwsConnector:
         members = self._organisation()
         if not members:
             raise ConfigError(
-                "member_role is set, but the accounts of the organisation cannot be listed",
-                advice="allow organizations:ListAccounts, or leave member_role out to read this account alone",
+                _("member_role is set, but the accounts of the organisation cannot be listed"),
+                advice=_("allow organizations:ListAccounts, or leave member_role out to read this account alone"),
             )
         active = (number for number, entry in members.items() if entry.get("Status") == "ACTIVE")
         return [caller, *(number for number in sorted(active) if number != caller)]
@@ -179,7 +180,9 @@ class AwsConnector:
 
     def _call(self, account: Account, service: str, operation: str, **params: Any) -> Mapping[str, Any]:
         if account.api is None:
-            raise account.failure or ConfigError(f"account {account.known.account} cannot be called")
+            raise account.failure or ConfigError(
+                _("account %(account)s cannot be called") % {"account": account.known.account}
+            )
         return account.api.call(service, operation, params)
 
     # -------------------------------------------------------------- network
@@ -207,7 +210,7 @@ class AwsConnector:
         elif kind == "iam.saml_provider":
             yield RawPage(items=self._call(account, "iam", "ListSAMLProviders").get("SAMLProviderList", ()))
         else:
-            raise ConfigError(f"the AWS connector has no scope {kind!r}")
+            raise ConfigError(_("the AWS connector has no scope %(kind)r") % {"kind": kind})
 
     def _fetch_details(self, account: Account, kind: str, token: str | None) -> Iterator[RawPage]:
         if kind in ("iam.user", "iam.role"):
@@ -287,12 +290,12 @@ class AwsConnector:
             if account.api is not None:
                 account.api.wait(REPORT_POLL_S)
         else:
-            raise Unavailable("the credential report was not ready in time", system="aws", operation="iam")
+            raise Unavailable(_("the credential report was not ready in time"), system="aws", operation="iam")
         content = self._call(account, "iam", "GetCredentialReport").get("Content", b"")
         try:
             return report.rows(content.decode("utf-8") if isinstance(content, bytes) else str(content))
         except (UnicodeDecodeError, DataError) as error:
-            raise Unavailable("the credential report that AWS sent cannot be read", system="aws") from error
+            raise Unavailable(_("the credential report that AWS sent cannot be read"), system="aws") from error
 
     def _try_report(self, account: Account) -> None:
         """The report where it can be read: without it the kind of a user stays unknown."""
@@ -308,7 +311,7 @@ class AwsConnector:
         """`key_ids`: one request a user with keys, for the ids that the report does not have."""
         self._try_report(account)
         if account.known.report is None:
-            raise Unavailable("without the credential report the users with keys are not known", system="aws")
+            raise Unavailable(_("without the credential report the users with keys are not known"), system="aws")
         items, problems = [], []
         for arn, row in account.known.report.items():
             if report.is_root(row) or not report.slots(row):
@@ -346,7 +349,9 @@ class AwsConnector:
 
     def _pages(self, account: Account, scope: Scope, token: str | None, listing: _Listing) -> Iterator[RawPage]:
         if account.api is None:
-            raise account.failure or ConfigError(f"account {account.known.account} cannot be called")
+            raise account.failure or ConfigError(
+                _("account %(account)s cannot be called") % {"account": account.known.account}
+            )
         while True:
             asked = {**listing.params, listing.token: token} if token else listing.params
             answer = account.api.call(listing.service, listing.operation, asked, region=scope.region)

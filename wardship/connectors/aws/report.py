@@ -17,6 +17,7 @@ from wardship.model.access import Credential, CredentialType, Usage, UseState
 from wardship.model.errors import DataError
 from wardship.model.identity import Identity, IdentityKind, Standing
 from wardship.sdk.connector import Record
+from wardship.sdk.i18n import _
 
 SOURCE = "aws.credential_report"
 KEYS_TRACKED_SINCE = datetime(2015, 4, 22, tzinfo=UTC)
@@ -37,10 +38,10 @@ def rows(text: str) -> list[dict[str, str]]:
         header = next(reader, [])
         missing = [name for name in COLUMNS if name not in header]
         if missing:
-            raise DataError(f"this is no credential report: column {missing[0]!r} is missing")
+            raise DataError(_("this is no credential report: column %(missing)r is missing") % {"missing": missing[0]})
         return [row for row in (_row(header, cells) for cells in reader) if row]
     except csv.Error as error:
-        raise DataError(f"the credential report cannot be read as CSV: {error}") from error
+        raise DataError(_("the credential report cannot be read as CSV: %(error)s") % {"error": error}) from error
 
 
 def _row(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:

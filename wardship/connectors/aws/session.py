@@ -25,7 +25,7 @@ from wardship.model.errors import (
 )
 from wardship.model.secret import Secret
 from wardship.sdk.connector import CallStats, Connection
-from wardship.sdk.i18n import N_
+from wardship.sdk.i18n import N_, _
 from wardship.sdk.pace import full_jitter_s
 
 TRIES = 5
@@ -107,7 +107,7 @@ class Api:
         try:
             import botocore.session
         except ImportError as error:
-            raise ConfigError("the AWS connector needs botocore", advice="install `wardship[aws]`") from error
+            raise ConfigError(_("the AWS connector needs botocore"), advice=_("install `wardship[aws]`")) from error
         profile = self._connection.settings.get("profile") or None
         session = botocore.session.Session(profile=profile if credentials is None else None)
         session.register_component("data_loader", _loader())
@@ -178,9 +178,13 @@ class Api:
                 self._clients.clear()
             else:
                 if not isinstance(answer, Mapping):
-                    raise UnexpectedResponse("an answer that is not an object", system="aws", operation=operation)
+                    raise UnexpectedResponse(_("an answer that is not an object"), system="aws", operation=operation)
                 return answer
-        raise Unavailable(f"{operation} was not answered", system="aws", operation=f"{service}.{operation}")
+        raise Unavailable(
+            _("%(operation)s was not answered") % {"operation": operation},
+            system="aws",
+            operation=f"{service}.{operation}",
+        )
 
     def wait(self, seconds: float) -> None:
         """Waits; a simulated network does not."""
@@ -198,18 +202,27 @@ class Api:
             raise _mapped(error.response, service, operation, params, region) from None
         except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
             raise AuthenticationFailed(
-                "no AWS credentials were found", advice="set AWS_PROFILE or the connection's `profile`", **where
+                _("no AWS credentials were found"), advice=_("set AWS_PROFILE or the connection's `profile`"), **where
             ) from error
         except (exceptions.ProfileNotFound, exceptions.ConfigParseError, exceptions.ConfigNotFound) as error:
-            raise ConfigError(f"AWS settings cannot be used: {error}", advice="look at ~/.aws/config") from error
+            raise ConfigError(
+                _("AWS settings cannot be used: %(error)s") % {"error": error}, advice=_("look at ~/.aws/config")
+            ) from error
         except (exceptions.TokenRetrievalError, exceptions.SSOError, exceptions.CredentialRetrievalError) as error:
-            raise AuthenticationFailed("the AWS credentials could not be fetched", **where) from error
+            raise AuthenticationFailed(_("the AWS credentials could not be fetched"), **where) from error
         except exceptions.ParamValidationError as error:
-            raise UnexpectedResponse(f"{operation} was asked with unusable parameters", **where) from error
+            raise UnexpectedResponse(
+                _("%(operation)s was asked with unusable parameters") % {"operation": operation}, **where
+            ) from error
         except ResponseParserError as error:
-            raise UnexpectedResponse(f"the answer to {operation} cannot be read", **where) from error
+            raise UnexpectedResponse(
+                _("the answer to %(operation)s cannot be read") % {"operation": operation}, **where
+            ) from error
         except (exceptions.HTTPClientError, exceptions.BotoCoreError) as error:
-            raise Unavailable(f"no answer to {operation}: {type(error).__name__}", **where) from None
+            raise Unavailable(
+                _("no answer to %(operation)s: %(name)s") % {"operation": operation, "name": type(error).__name__},
+                **where,
+            ) from None
 
     def _client(self, service: str, region: str) -> Any:
         from botocore.config import Config
@@ -254,26 +267,54 @@ def _mapped(response: Mapping[str, Any], service: str, operation: str, params: M
     where = {"system": "aws", "operation": f"{service}.{operation}"}
     action = action_of(service, operation)
     if code in _DENIED:
-        return MissingScope(f"{action} is not allowed ({code})", scope=action, advice=ASK_OPERATOR, **where)
+        return MissingScope(
+            _("%(action)s is not allowed (%(code)s)") % {"action": action, "code": code},
+            scope=action,
+            advice=_(ASK_OPERATOR),
+            **where,
+        )
     if code in _THROTTLED or status == 429:
-        return RateLimited(f"{operation} was throttled ({code})", retry_after_s=_retry_after_s(meta), **where)
+        return RateLimited(
+            _("%(operation)s was throttled (%(code)s)") % {"operation": operation, "code": code},
+            retry_after_s=_retry_after_s(meta),
+            **where,
+        )
     if code in _ABSENT:
-        return NotVisible(f"{operation} is not available here ({code})", **where)
+        return NotVisible(
+            _("%(operation)s is not available here (%(code)s)") % {"operation": operation, "code": code}, **where
+        )
     if code == "LimitExceeded":
-        return Conflict(f"{operation}: the quota of the account or the user is used up")
+        return Conflict(_("%(operation)s: the quota of the account or the user is used up") % {"operation": operation})
     if code in _GONE:
-        return Gone(f"{operation}: no such object ({code})", **where)
+        return Gone(_("%(operation)s: no such object (%(code)s)") % {"operation": operation, "code": code}, **where)
     if code in _REFUSED | _EXPIRED:
         if region and code not in _EXPIRED:  # they work elsewhere: the account has this region switched off
-            return NotVisible(f"region {region} refused the credentials ({code}): is it enabled?", **where)
-        return AuthenticationFailed(f"AWS refused the credentials ({code})", advice=ASK_OPERATOR, **where)
+            return NotVisible(
+                _("region %(region)s refused the credentials (%(code)s): is it enabled?")
+                % {"region": region, "code": code},
+                **where,
+            )
+        return AuthenticationFailed(
+            _("AWS refused the credentials (%(code)s)") % {"code": code}, advice=_(ASK_OPERATOR), **where
+        )
     if code in _BAD_TOKEN or (code in _INVALID and any(name in params for name in _PAGING)):
-        return UnexpectedResponse(f"the page token is no longer valid ({code})", system="aws", operation="token")
+        return UnexpectedResponse(
+            _("the page token is no longer valid (%(code)s)") % {"code": code}, system="aws", operation="token"
+        )
     if status >= 500 or code in ("InternalFailure", "InternalError", "ServiceFailure", "ServiceUnavailable"):
-        return Unavailable(f"{operation} failed at AWS ({code or status})", **where)
+        return Unavailable(
+            _("%(operation)s failed at AWS (%(code)s)") % {"operation": operation, "code": code or status}, **where
+        )
     if status == 403:
-        return MissingScope(f"{action} is not allowed ({code})", scope=action, advice=ASK_OPERATOR, **where)
-    return UnexpectedResponse(f"{operation} answered {code or status}", **where)
+        return MissingScope(
+            _("%(action)s is not allowed (%(code)s)") % {"action": action, "code": code},
+            scope=action,
+            advice=_(ASK_OPERATOR),
+            **where,
+        )
+    return UnexpectedResponse(
+        _("%(operation)s answered %(code)s") % {"operation": operation, "code": code or status}, **where
+    )
 
 
 def _retry_after_s(meta: Mapping[str, Any]) -> float | None:

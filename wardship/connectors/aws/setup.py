@@ -11,7 +11,7 @@ from typing import Any
 from wardship.connectors.aws.manifest import MANIFEST
 from wardship.model.errors import ConfigError
 from wardship.sdk.connector import Capability, SetupGuide
-from wardship.sdk.i18n import N_
+from wardship.sdk.i18n import N_, _
 
 # Keys of users only, and not those of the role or of whoever breaks the glass.
 _ACTING_RESOURCE = "arn:aws:iam::*:user/*"
@@ -24,7 +24,9 @@ def policy(capability: Capability) -> dict[str, Any]:
     """The policy document for a capability. Raises ConfigError where the connector does not have it."""
     permissions = MANIFEST.permissions.get(capability)
     if not permissions:
-        raise ConfigError(f"the AWS connector needs no permission for {capability.value}")
+        raise ConfigError(
+            _("the AWS connector needs no permission for %(capability)s") % {"capability": capability.value}
+        )
     actions = sorted({permission.name for permission in permissions})
     if capability in _ACTING:
         on_users = [action for action in actions if action not in _UNSCOPED]

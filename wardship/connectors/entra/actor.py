@@ -24,6 +24,7 @@ from wardship.model.errors import AuthenticationFailed, DataError, NotVisible, S
 from wardship.model.secret import Secret
 from wardship.sdk.acting import mark_of
 from wardship.sdk.connector import CallStats, Connection, Deliver, DriftLog, LiveCredential
+from wardship.sdk.i18n import _
 
 _NEEDS = "Application.ReadWrite.OwnedBy"
 _LIFE_DAYS = 180  # a secret of ours ends by itself if nobody comes back to it
@@ -73,7 +74,7 @@ class EntraActor:
         answer = self._graph.post_json(f"/v1.0/applications/{_ident(target)}/addPassword", body, needs=_NEEDS)
         value = answer["secretText"] if isinstance(answer, dict) and "secretText" in answer else None
         if not isinstance(value, str) or not value:
-            raise UnexpectedResponse("addPassword gave no secret", system="Microsoft Graph", operation="addPassword")
+            raise UnexpectedResponse(_("addPassword gave no secret"), system="Microsoft Graph", operation="addPassword")
         credential_id = f"{target}/{Fields(answer, 'passwordCredential', self._drift).id('keyId')}"
         deliver(Secret(value), credential_id)
         return credential_id
@@ -100,18 +101,20 @@ class EntraActor:
 
     def disable(self, target: str, credential_id: str) -> None:
         raise NotVisible(
-            f"{credential_id}: one client secret of {target} cannot be disabled",
+            _("%(credential_id)s: one client secret of %(target)s cannot be disabled")
+            % {"credential_id": credential_id, "target": target},
             system="Microsoft Graph",
             operation="disable",
-            advice="wait for the grace period and remove it; or stop the whole application",
+            advice=_("wait for the grace period and remove it; or stop the whole application"),
         )
 
     def enable(self, target: str, credential_id: str) -> None:
         raise NotVisible(
-            f"{credential_id}: a client secret of {target} that was removed cannot come back",
+            _("%(credential_id)s: a client secret of %(target)s that was removed cannot come back")
+            % {"credential_id": credential_id, "target": target},
             system="Microsoft Graph",
             operation="enable",
-            advice="make a new one",
+            advice=_("make a new one"),
         )
 
     def delete(self, target: str, credential_id: str) -> None:
@@ -159,5 +162,8 @@ def _key_id(target: str, credential_id: str) -> str:
     """The keyId within `credential_id`. Raises DataError when it belongs to another target."""
     holder, _slash, key_id = credential_id.partition("/")
     if holder != target:
-        raise DataError(f"credential {credential_id!r} does not belong to {target!r}")
+        raise DataError(
+            _("credential %(credential_id)r does not belong to %(target)r")
+            % {"credential_id": credential_id, "target": target}
+        )
     return Fields({"keyId": key_id}, "credential", DriftLog()).id("keyId")

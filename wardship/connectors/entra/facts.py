@@ -17,6 +17,7 @@ from typing import Any
 
 from wardship.model.access import Tier
 from wardship.model.errors import ConfigError
+from wardship.sdk.i18n import _
 
 _WRITE_VERBS = (
     "ReadWrite",
@@ -136,5 +137,8 @@ def cloud(name: str) -> Cloud:
     """The hosts of the cloud called `name`. Raises ConfigError for a name we do not know."""
     clouds = _table("tenants")["cloud"]
     if name not in clouds:
-        raise ConfigError(f"no cloud is called {name!r}", advice="known clouds: " + ", ".join(sorted(clouds)))
+        raise ConfigError(
+            _("no cloud is called %(name)r") % {"name": name},
+            advice=_("known clouds: %(names)s") % {"names": ", ".join(sorted(clouds))},
+        )
     return Cloud(graph=clouds[name]["graph"], login=clouds[name]["login"])

@@ -22,6 +22,7 @@ from wardship.model.errors import ConfigError, DataError
 from wardship.model.scan import Problem, RawPage, Scope
 from wardship.sdk.bounds import json_depth
 from wardship.sdk.connector import Connection, DriftLog, Record
+from wardship.sdk.i18n import _
 
 MAX_BYTES = 1024 * 1024 * 1024
 MAX_DEPTH = 64
@@ -58,7 +59,7 @@ class GraphFiles:
             name, items = _load(path)
             self._collections.setdefault(name, []).extend(scrub(item) for item in items)
         given = connection.settings.get("tenant_id")
-        self._parser = Parser(tenant_of(connection) if given else self._tenant(), self.drift)
+        self._parser = Parser(tenant_of(connection) if given else self._tenant() if paths else "", self.drift)
 
     def scopes(self) -> Iterable[Scope]:
         kinds = dict.fromkeys(_KIND_OF[name] for name in self._collections if name in _KIND_OF)
@@ -79,6 +80,8 @@ class GraphFiles:
             )
 
     def parse(self, scope: Scope, item: Any) -> Iterable[Record]:
+        if self._parser.authority != scope.authority:  # a replay, without files that name the tenant
+            self._parser = Parser(scope.authority.removeprefix("entra:"), self.drift)
         return self._parser.parse(scope.kind, item)
 
     def _tenant(self) -> str:
@@ -87,8 +90,8 @@ class GraphFiles:
             if isinstance(organization, dict) and isinstance(organization.get("id"), str):
                 return str(organization["id"]).lower()
         raise ConfigError(
-            "the files do not say which tenant they are from",
-            advice="set tenant_id on the connection, or import the answer of /v1.0/organization with them",
+            _("the files do not say which tenant they are from"),
+            advice=_("set tenant_id on the connection, or import the answer of /v1.0/organization with them"),
         )
 
     def _items(self, kind: str) -> list[Any]:
@@ -182,32 +185,50 @@ def _load(path: Path) -> tuple[str, list[Any]]:
         size = path.stat().st_size
         raw = path.read_bytes() if size <= MAX_BYTES else b""
     except OSError as failed:
-        raise ConfigError(f"{path}: {failed.strerror}", advice="check the path and its permissions") from None
+        raise ConfigError(
+            _("%(path)s: %(what)s") % {"path": path, "what": failed.strerror},
+            advice=_("check the path and its permissions"),
+        ) from None
     if size > MAX_BYTES:
-        raise ConfigError(f"{path}: {size} bytes, the limit is {MAX_BYTES}", advice="split the file")
+        raise ConfigError(
+            _("%(path)s: %(size)s bytes, the limit is %(max_bytes)s")
+            % {"path": path, "size": size, "max_bytes": MAX_BYTES},
+            advice=_("split the file"),
+        )
     if json_depth(raw, MAX_DEPTH) > MAX_DEPTH:
-        raise ConfigError(f"{path}: nested deeper than {MAX_DEPTH}", advice="this is no answer of Microsoft Graph")
+        raise ConfigError(
+            _("%(path)s: nested deeper than %(max_depth)s") % {"path": path, "max_depth": MAX_DEPTH},
+            advice=_("this is no answer of Microsoft Graph"),
+        )
     encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"  # PowerShell writes either
     try:
         body = json.loads(raw.decode(encoding))
     except UnicodeDecodeError:
-        raise ConfigError(f"{path}: neither UTF-8 nor UTF-16", advice="save the answer again as UTF-8") from None
+        raise ConfigError(
+            _("%(path)s: neither UTF-8 nor UTF-16") % {"path": path}, advice=_("save the answer again as UTF-8")
+        ) from None
     except (ValueError, RecursionError) as broken:
-        where = f" at line {broken.lineno}" if isinstance(broken, json.JSONDecodeError) else ""
-        raise ConfigError(f"{path}: no JSON{where}", advice="the file may be cut off; save the answer again") from None
+        what = _("no JSON")
+        if isinstance(broken, json.JSONDecodeError):
+            what = _("no JSON at line %(line)d") % {"line": broken.lineno}
+        raise ConfigError(
+            _("%(path)s: %(what)s") % {"path": path, "what": what},
+            advice=_("the file may be cut off; save the answer again"),
+        ) from None
     items = body.get("value") if isinstance(body, dict) and "value" in body else body
     if isinstance(items, dict):
         items = [items]
     if not isinstance(items, list):
         raise ConfigError(
-            f"{path}: neither a list nor an object with `value`", advice="save the answer as Graph gave it"
+            _("%(path)s: neither a list nor an object with `value`") % {"path": path},
+            advice=_("save the answer as Graph gave it"),
         )
     context = body.get("@odata.context") if isinstance(body, dict) else None
     name = _recognised(context if isinstance(context, str) else "", items)
     if name is None:
         raise ConfigError(
-            f"{path}: not recognised as a collection of Microsoft Graph",
-            advice="known collections: " + ", ".join(sorted(_SIGNS)),
+            _("%(path)s: not recognised as a collection of Microsoft Graph") % {"path": path},
+            advice=_("known collections: %(names)s") % {"names": ", ".join(sorted(_SIGNS))},
         )
     return name, items
 

@@ -136,7 +136,7 @@ class EntraConnector:
     def fetch(self, scope: Scope, token: str | None) -> Iterator[RawPage]:
         kind = scope.kind
         if kind not in KINDS:
-            raise UnexpectedResponse(f"no scope of kind {kind!r}", operation="fetch")
+            raise UnexpectedResponse(_("no scope of kind %(kind)r") % {"kind": kind}, operation="fetch")
         pages: Iterator[RawPage] = getattr(self, "_fetch_" + kind.removeprefix("entra."))(token)
         yield from pages
         if token is None:

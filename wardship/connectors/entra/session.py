@@ -18,6 +18,7 @@ from wardship.model.errors import ConfigError, ConnectorError, DataError, NotVis
 from wardship.model.secret import Secret
 from wardship.sdk.connector import CallStats, Connection
 from wardship.sdk.http import Http, Refusal
+from wardship.sdk.i18n import _
 from wardship.sdk.oauth import Auth, ClientCredentials, StaticHeader
 
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -73,8 +74,8 @@ class Session:
             return StaticHeader("authorization", lambda: self._connection.secret("access_token"), "Bearer ")
         if not self._connection.settings.get("client_id"):
             raise ConfigError(
-                "this connection has neither client_id nor access_token",
-                advice="set client_id with certificate or client_secret; `wardship connect setup entra` shows how",
+                _("this connection has neither client_id nor access_token"),
+                advice=_("set client_id with certificate or client_secret; `wardship connect setup entra` shows how"),
             )
         return ClientCredentials(self.login, self.token_path, self._form, clock=self._connection.clock)
 
@@ -96,8 +97,8 @@ def tenant_of(connection: Connection) -> str:
     tenant = connection.settings.get("tenant_id", "").strip().lower()
     if not _GUID.fullmatch(tenant):
         raise ConfigError(
-            "tenant_id must be the tenant's id, a GUID",
-            advice="it is on the overview page of Entra ID, or: az account show --query tenantId",
+            _("tenant_id must be the tenant's id, a GUID"),
+            advice=_("it is on the overview page of Entra ID, or: az account show --query tenantId"),
         )
     return tenant
 
@@ -106,13 +107,15 @@ def _classify(refusal: Refusal) -> ConnectorError | None:
     """What Graph says with a general refusal and means exactly: no licence, no such type, no such secret."""
     if refusal.code == _NO_LICENCE:
         return NotVisible(
-            f"{refusal.operation}: the tenant has no Entra ID P1 licence",
-            advice="use of applications stays unknown without it",
+            _("%(operation)s: the tenant has no Entra ID P1 licence") % {"operation": refusal.operation},
+            advice=_("use of applications stays unknown without it"),
         )
     if "microsoft.graph.agentIdentity" in refusal.operation and refusal.status in (400, 404, 501):
-        return NotVisible(f"{refusal.operation}: this tenant or cloud has no agent identities")
+        return NotVisible(
+            _("%(operation)s: this tenant or cloud has no agent identities") % {"operation": refusal.operation}
+        )
     if refusal.operation.endswith("/removePassword") and refusal.status == 400:
-        return NotVisible(f"{refusal.operation}: no such secret")
+        return NotVisible(_("%(operation)s: no such secret") % {"operation": refusal.operation})
     return None
 
 
@@ -142,8 +145,8 @@ def _assertion(pem: Secret, client_id: str, audience: str, now_s: int) -> Secret
         key = None
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ConfigError(
-            "the certificate setting does not hold a certificate and an RSA private key in PEM",
-            advice="put both into one file, the key without a password, and refer to it as file:/path",
+            _("the certificate setting does not hold a certificate and an RSA private key in PEM"),
+            advice=_("put both into one file, the key without a password, and refer to it as file:/path"),
         )
     header = {"alg": "PS256", "typ": "JWT", "x5t#S256": _b64(certificate.fingerprint(hashes.SHA256()))}
     claims = {

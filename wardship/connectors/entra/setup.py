@@ -5,7 +5,7 @@ from __future__ import annotations
 from wardship.connectors.entra.manifest import MANIFEST
 from wardship.model.errors import ConfigError
 from wardship.sdk.connector import Capability, SetupGuide
-from wardship.sdk.i18n import N_
+from wardship.sdk.i18n import N_, _
 
 GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
 _NAMES = {
@@ -20,8 +20,8 @@ def setup_guide(capability: Capability) -> SetupGuide:
     """The guide for `capability`. Raises ConfigError for one that does not exist or needs nothing."""
     if capability not in _NAMES:
         raise ConfigError(
-            f"nothing has to be granted for {capability.value!r}",
-            advice="there is a guide for: " + ", ".join(sorted(known.value for known in _NAMES)),
+            _("nothing has to be granted for %(capability)r") % {"capability": capability.value},
+            advice=_("there is a guide for: %(names)s") % {"names": ", ".join(sorted(known.value for known in _NAMES))},
         )
     name = _NAMES[capability]
     permissions = [permission.name for permission in MANIFEST.permissions[capability]]
