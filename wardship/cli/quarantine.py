@@ -45,7 +45,10 @@ def add_to(root: kit.Group) -> None:
 
         with work.progress(run) as tell, work.opened(run, progress=tell) as app:
             names = [connection] if connection else service.connections(app.db)
-            done = [service.replay(app.workspace, work.connection(app, name), app.actor, app.plugins) for name in names]
+            done = [
+                service.replay(app.workspace, work.connection(app, name), app.actor, app.plugins, name=name)
+                for name in names
+            ]
         left = sum(one.still_bad for one in done)
         run.say(
             _("%(read)d records could be read now, %(left)d still cannot.")

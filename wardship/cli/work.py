@@ -61,10 +61,9 @@ def connection(app: App, name: str) -> Connection:
     The name under which an import is kept leads to its connector.
     """
     from wardship.sdk import registry
-    from wardship.services import connect
-    from wardship.services.scan import IMPORT_PREFIX
+    from wardship.services import connect, scan
 
-    name = name.removeprefix(IMPORT_PREFIX)
+    name = scan.connection_of(name)
     stored = {one.name: one for one in connect.stored(app.db)}
     if name not in stored and name in registry.connector_names(app.plugins):
         return app.ambient(name)
@@ -122,8 +121,13 @@ def tell_story(run: Run, what: str, *, identity: bool = False) -> None:
     run.say(render.story(story))
 
 
-def read_all(run: Run, app: App, connections: Sequence[Connection], *, fail_on: str | None = None) -> int:
-    """Scans the connections one after the other, tells the first findings early, and ends with what was seen."""
+def read_all(
+    run: Run, app: App, connections: Sequence[Connection], *, fail_on: str | None = None, gaps_planned: bool = False
+) -> int:
+    """Scans the connections one after the other, tells the first findings early, and ends with what was seen.
+
+    `gaps_planned`: that some area could not be read is no reason for the exit code of something incomplete.
+    """
     from wardship.services import scan
 
     told: set[str] = set()
@@ -135,7 +139,10 @@ def read_all(run: Run, app: App, connections: Sequence[Connection], *, fail_on: 
         outcomes.append(outcome)
         _tell_outcome(run, outcome)
         _tell_new_findings(run, app, told)
-    return conclude(run, app, outcomes, fail_on=fail_on)
+    code = conclude(run, app, outcomes, fail_on=fail_on)
+    if gaps_planned and code == kit.INCOMPLETE and not any(outcome.error for outcome in outcomes):
+        return kit.DONE
+    return code
 
 
 def _unheard(_message: str) -> None:

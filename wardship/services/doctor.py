@@ -19,7 +19,7 @@ from wardship.sdk import registry
 from wardship.sdk.i18n import N_, _, format_instant, format_number
 from wardship.sdk.redact import redact
 from wardship.services.formats import Column
-from wardship.store import facts, tables
+from wardship.store import facts, scans, tables
 from wardship.store.workspace import Workspace
 
 COLUMNS = (
@@ -110,14 +110,14 @@ def _scans(ws: Workspace) -> list[Check]:
     table = tables.scan
     newest = sa.select(sa.func.max(table.c.seq)).group_by(table.c.connection)
     with ws.db.read() as conn:
-        rows = conn.execute(sa.select(table).where(table.c.seq.in_(newest)).order_by(table.c.connection)).all()
+        rows = conn.execute(sa.select(table).where(table.c.seq.in_(newest)).order_by(table.c.seq)).all()
     found = []
-    for row in rows:
+    for row in {scans.source(row.connection): row for row in rows}.values():  # of many imports the newest
         age = ws.db.clock() - row.started_at
         ok = row.status == "done" and age.days < _STALE_DAYS
         skew = row.clock_skew_s
         detail = _("%(name)s: %(status)s, begun %(when)s") % {
-            "name": row.connection,
+            "name": scans.source(row.connection),
             "status": row.status,
             "when": format_instant(row.started_at),
         }

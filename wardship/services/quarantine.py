@@ -12,7 +12,7 @@ from wardship.sdk.connector import Connection
 from wardship.sdk.i18n import N_
 from wardship.services import evaluate
 from wardship.services.formats import Column, Row
-from wardship.store import tables
+from wardship.store import scans, tables
 from wardship.store.db import Database
 from wardship.store.workspace import Workspace
 
@@ -65,10 +65,18 @@ def connections(db: Database) -> list[str]:
         return list(conn.scalars(query))
 
 
-def replay(ws: Workspace, connection: Connection, actor: str, plugins: Sequence[str] = ()) -> ReplayReport:
-    """Parses what is in quarantine of one connection again, publishes what is now understood, and judges it."""
-    connector = registry.connector_module(connection.connector, plugins).connect(connection)
-    report = replay_quarantine(ws.db, connector, connection_name=connection.name, actor=actor)
+def replay(
+    ws: Workspace, connection: Connection, actor: str, plugins: Sequence[str] = (), *, name: str | None = None
+) -> ReplayReport:
+    """Parses what is in quarantine of one connection again, publishes what is now understood, and judges it.
+
+    `name`: under which its scan is kept, one of `connections`; None: that of the connection. What came from files
+    needs no credentials.
+    """
+    name = name or connection.name
+    module = registry.connector_module(connection.connector, plugins)
+    reader = module.import_files([], connection) if scans.is_import(name) else module.connect(connection)
+    report = replay_quarantine(ws.db, reader, connection_name=name, actor=actor)
     if report.replayed:
         with ws.db.read() as conn:
             newest = conn.scalar(sa.select(sa.func.max(tables.scan.c.seq))) or 0

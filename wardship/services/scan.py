@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,8 +23,6 @@ from wardship.store import scans
 from wardship.store.workspace import Workspace
 
 MAX_IMPORT_FILES = 1_000
-IMPORT_PREFIX = "import:"
-"""Scans of files are kept apart from those of the live system: an import never goes on with a stopped scan of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +54,11 @@ def read(ws: Workspace, connection: Connection, actor: str, plugins: Sequence[st
             _("connection %(name)s: %(what)s") % {"name": connection.name, "what": error.message}, advice=error.advice
         ) from None
     return _read(ws, connector, connection, actor)
+
+
+def connection_of(name: str) -> str:
+    """What the scans kept under `name` read: "aws" for the imports of it, else the connection of that name."""
+    return scans.source(name).removeprefix(scans.IMPORT_PREFIX) if scans.is_import(name) else name
 
 
 def systems_of(connection: Connection, plugins: Sequence[str] = ()) -> list[str]:
@@ -100,13 +104,21 @@ def read_files(
                 advice=_("it reads: %(forms)s") % {"forms": "; ".join(_(form) for form in manifest.imports)},
             )
     reader = module.import_files(list(files), connection)
-    name = IMPORT_PREFIX + connection.name
     if not force:
-        _refuse_older(ws, reader, name, as_of)
-    return _read(ws, reader, connection, actor, name)
+        _refuse_older(ws, reader, as_of)
+    return _read(ws, reader, connection, actor, scans.import_name(connection.name, _digest(files)))
 
 
-def _refuse_older(ws: Workspace, reader: Reader, name: str, as_of: datetime | None) -> None:
+def _digest(files: Sequence[Path]) -> str:
+    """Of what the files hold, whatever they are called: a stopped import goes on only with the same content."""
+    parts = []
+    for file in files:
+        with file.open("rb") as stream:
+            parts.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    return hashlib.sha256(" ".join(sorted(parts)).encode()).hexdigest()
+
+
+def _refuse_older(ws: Workspace, reader: Reader, as_of: datetime | None) -> None:
     """Raises ConfigError when the files would, or might, write over what was read live later.
 
     Their modification time proves nothing: a copy is newer than what it holds.
@@ -118,7 +130,7 @@ def _refuse_older(ws: Workspace, reader: Reader, name: str, as_of: datetime | No
     except (ConfigError, ConnectorError):
         return  # the scan will say what is wrong with the files
     with ws.db.read() as conn:
-        live = scans.last_read(conn, keys, apart_from=name)
+        live = scans.last_read_live(conn, keys)
     if live is None or (as_of is not None and as_of > live):
         return
     if as_of is None:

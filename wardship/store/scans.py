@@ -26,6 +26,8 @@ from wardship.model.scan import Coverage, Problem, Scope, ScopeStatus
 from wardship.store import sql, tables
 from wardship.store.db import Database, Write
 
+IMPORT_PREFIX = "import:"
+"""Scans of files are kept apart from those of the live system: an import never goes on with a stopped scan of it."""
 OPEN_PHASES = ("reading", "publishing", "settling")
 MAX_PROBLEMS = 200
 _scan, _reading, _scope = tables.scan, tables.scan_scope, tables.scope
@@ -105,21 +107,44 @@ class BadItem:
 # ------------------------------------------------------------------ scans
 
 
+def import_name(connection: str, digest: str) -> str:
+    """Under which a scan of files is kept: apart from the live system, and from files of another content."""
+    return f"{IMPORT_PREFIX}{connection}:{digest[:12]}"
+
+
+def is_import(connection: str) -> bool:
+    """Whether the scans kept under this name read files."""
+    return connection.startswith(IMPORT_PREFIX)
+
+
+def source(connection: str) -> str:
+    """What a scan reads: "import:aws:9f86d081884c" is of the source "import:aws"; a connection is its own source."""
+    return ":".join(connection.split(":")[:2])
+
+
+def _of_source(connection: str) -> sa.ColumnElement[bool]:
+    """Scans of the same connection; for an import also those of other files."""
+    stem = source(connection)
+    return sa.or_(_scan.c.connection == stem, _scan.c.connection.startswith(f"{stem}:", autoescape=True))
+
+
 def begin(db: Database, *, connection: str, connector: str, actor: str, resume_within: timedelta) -> Scan:
     """The scan of `connection` to go on with: its unfinished one, or a new one.
 
-    An unfinished scan that began longer than `resume_within` ago is closed as failed: half of it would be stale.
+    An unfinished scan that began longer than `resume_within` ago is closed as failed: half of it would be stale. An
+    import of other files is left alone until then: it may be running.
     """
     with db.write(actor) as write:
-        open_scans = sa.select(_scan).where(_scan.c.connection == connection, _scan.c.status == "running")
+        open_scans = sa.select(_scan).where(_of_source(connection), _scan.c.status == "running")
         resumable: Scan | None = None
-        for row in write.conn.execute(open_scans.order_by(_scan.c.seq.desc())):
-            if resumable is None and row.connector == connector and write.at - row.started_at <= resume_within:
+        for row in write.conn.execute(open_scans.order_by(_scan.c.seq.desc())).all():
+            fresh = write.at - row.started_at <= resume_within
+            if resumable is None and fresh and (row.connection, row.connector) == (connection, connector):
                 resumable = _scan_of(row, resumed=True)
-            else:
+            elif not fresh or row.connection == connection:
                 _discard(write.conn, row.id, write.at)
                 _close(write.conn, row.id, "failed", write.at)
-                write.audit("scan.abandoned", row.id, {"connection": connection})
+                write.audit("scan.abandoned", row.id, {"connection": row.connection})
         if resumable is not None:
             write.audit("scan.resumed", resumable.id, {"connection": connection, "seq": resumable.seq})
             return resumable
@@ -250,8 +275,8 @@ def newest_reading(conn: Connection, scope_key: str) -> Reading | None:
     return None if row is None else _reading_of(row)
 
 
-def last_read(conn: Connection, scope_keys: Sequence[str], *, apart_from: str) -> datetime | None:
-    """When the newest scan began that read any of these scopes, not counting those of connection `apart_from`."""
+def last_read_live(conn: Connection, scope_keys: Sequence[str]) -> datetime | None:
+    """When the newest scan of a live system began that read any of these scopes; imports do not count."""
     begun: list[datetime] = []
     for start in range(0, len(scope_keys), 500):
         newest = (
@@ -260,7 +285,7 @@ def last_read(conn: Connection, scope_keys: Sequence[str], *, apart_from: str) -
             .where(
                 _reading.c.scope_key.in_(scope_keys[start : start + 500]),
                 _reading.c.phase == "published",
-                _scan.c.connection != apart_from,
+                _scan.c.connection.not_like(f"{IMPORT_PREFIX}%"),
             )
         )
         begun += [at for at in conn.scalars(newest) if at is not None]
@@ -272,7 +297,7 @@ def left_over(conn: Connection, connection: str) -> list[Reading]:
     rows = conn.execute(
         sa.select(_reading)
         .join(_scan, _scan.c.id == _reading.c.scan_id)
-        .where(_scan.c.connection == connection, _scan.c.status != "running", _reading.c.phase.in_(OPEN_PHASES))
+        .where(_of_source(connection), _scan.c.status != "running", _reading.c.phase.in_(OPEN_PHASES))
         .order_by(_reading.c.id)
     )
     return [_reading_of(row) for row in rows]
