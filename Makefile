@@ -15,7 +15,7 @@ help: ## list the targets
 
 demo: ## read the demo organisation and show inventory, coverage and findings (SIZE=s|m|l)
 	@scripts/setup.sh run $(VENV)
-	@$(BIN)/wardship demo --size $(SIZE) || [ $$? = 3 ] # 3: something could not be read, as planned in the story
+	@$(BIN)/wardship demo --size $(SIZE)
 
 test: ## every test that starts quickly, real PostgreSQL, OpenBao, moto and ministack included
 	@scripts/setup.sh test $(VENV)

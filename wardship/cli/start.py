@@ -43,7 +43,7 @@ def add_to(root: kit.Group) -> None:
         show_default=True,
         help=N_("How large the organisation is: about 300, 1,500 or 30,000 identities."),
     )
-    def demo(run: Run, size: str) -> None:
+    def demo(run: Run, size: str) -> int:
         from wardship import app
 
         run.workspace = run.workspace or Path("wardship-demo")
@@ -51,4 +51,4 @@ def add_to(root: kit.Group) -> None:
         with work.progress(run) as tell, work.opened(run, progress=tell) as opened:
             run.note(_("Reading the demo organisation into %(path)s") % {"path": opened.workspace.path})
             # The organisation has a planted gap: that something could not be read is part of the show, not a failure.
-            work.read_all(run, opened, app.demo_connections(opened, size))
+            return work.read_all(run, opened, app.demo_connections(opened, size), gaps_planned=True)
