@@ -146,8 +146,10 @@ def test_nothing_alive_is_gone_under_faults(fast_db: Database) -> None:
 
 
 @pytest.mark.chaos
-def test_nothing_alive_is_gone_under_3000_schedules(fast_db: Database) -> None:
-    _assert_sound(_run(fast_db, range(10_000, 13_000)), 3_000)
+@pytest.mark.parametrize("first", range(10_000, 13_000, 100))
+def test_nothing_alive_is_gone_under_3000_schedules(fast_db: Database, first: int) -> None:
+    """In thirty parts: they run side by side, and one can be run again alone."""
+    _assert_sound(_run(fast_db, range(first, first + 100)), 100)
 
 
 def test_without_its_guards_the_rule_fails_here(fast_db: Database) -> None:
