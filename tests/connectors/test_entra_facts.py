@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conftest import ROOT
 from wardship.connectors.entra import facts
 from wardship.connectors.entra.manifest import MANIFEST
 from wardship.model.access import Tier
 from wardship.model.errors import ConfigError
 
-AGREEMENT_FLOOR = 0.89  # of what EntraOps calls control plane, we do too
+FLOORS = tomllib.loads((ROOT / "tests" / "accuracy" / "floors.toml").read_text(encoding="utf-8"))
+AGREEMENT_FLOOR = FLOORS["graph_permissions"]["control_plane"]  # of what EntraOps calls control plane, we do too
 EXTRA_CEILING = 10  # what we call control plane and it does not
-ROLES_FLOOR = 0.85  # of the roles that Microsoft marks as privileged
+ROLES_FLOOR = FLOORS["entra_roles"]["privileged"]  # of the roles that Microsoft marks as privileged
 
 
 @pytest.fixture(scope="module")
