@@ -153,7 +153,10 @@ def account(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dic
     archive = shared / "data" / "cloudsplaining" / "authz.tar.zst"
     path = tmp_path_factory.mktemp("cloudsplaining") / "details.json"
     path.write_bytes(member(archive, "account-authorization-details.json"))
-    clock = lambda: datetime(2026, 11, 22, tzinfo=UTC)  # noqa: E731
+
+    def clock() -> datetime:
+        return datetime(2026, 11, 22, tzinfo=UTC)
+
     files = import_files([path], Connection(name="x", connector="aws", clock=clock))
     records = []
     for scope in files.scopes():

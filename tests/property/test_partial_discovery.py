@@ -134,10 +134,11 @@ def _run(db: Database, schedules: range, policy: ScanPolicy | None = None) -> Ta
     return tally
 
 
-def _assert_sound(tally: Tally, schedules: int) -> None:
+def _assert_sound(tally: Tally, schedules: int, known: float = 0.5) -> None:
+    """`known`: the share of what is really gone that the rule must have found out."""
     assert tally.false_gone == 0
     assert tally.naive > 10 * schedules, "the harness must bite: the naive rule has to fail here"
-    assert tally.gone > tally.really_gone * 0.4, "a rule that never says gone is no rule"  # about half is usual
+    assert tally.gone > tally.really_gone * known, "a rule that never says gone is no rule"
     assert tally.partial > schedules
 
 
@@ -149,7 +150,7 @@ def test_nothing_alive_is_gone_under_faults(fast_db: Database) -> None:
 @pytest.mark.parametrize("first", range(10_000, 13_000, 100))
 def test_nothing_alive_is_gone_under_3000_schedules(fast_db: Database, first: int) -> None:
     """In thirty parts: they run side by side, and one can be run again alone."""
-    _assert_sound(_run(fast_db, range(first, first + 100)), 100)
+    _assert_sound(_run(fast_db, range(first, first + 100)), 100, known=0.45)  # 0.48 to 0.58 a part, 0.53 over all
 
 
 def test_without_its_guards_the_rule_fails_here(fast_db: Database) -> None:
