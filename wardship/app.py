@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from wardship.config import resolve_secret
 from wardship.jobs import periodic, schedule
@@ -122,7 +122,7 @@ def demo_connections(app: App, size: str) -> Sequence[Connection]:
     from wardship.sim import organisation
 
     found = organisation.connections(size, app.clock, app.workspace.tmp)
-    return [replace(one, progress=app.progress) for one in found]
+    return [replace(one, **_of_workspace(app, one.name)) for one in found]
 
 
 def worker(app: App) -> Worker:
@@ -140,8 +140,18 @@ def _connection(app: App, name: str, connector: str, settings: Mapping[str, str]
         settings=dict(settings),
         secret=partial(_secret, {key: value for key, value in settings.items() if key in secrets}),
         clock=app.clock,
-        progress=app.progress,
+        **_of_workspace(app, name),
     )
+
+
+def _of_workspace(app: App, name: str) -> dict[str, Any]:
+    """What a workspace lends a connection: who watches, the fingerprint key, and a folder for its cache."""
+    return {
+        "progress": app.progress,
+        "fingerprint": app.workspace.fingerprint,
+        "pepper": app.workspace.pepper,
+        "cache": app.workspace.cache / name,
+    }
 
 
 def _secret(references: Mapping[str, str], name: str) -> Secret:

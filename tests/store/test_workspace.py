@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from wardship.model.errors import ConfigError, VerificationFailed
+from wardship.model.secret import Secret
 from wardship.store import migrations
 from wardship.store.migrations import SchemaState
 from wardship.store.workspace import Workspace, find_workspace
@@ -25,13 +26,13 @@ def note(ws: Workspace) -> None:
 def test_a_new_workspace_is_one_private_folder_and_opens_again(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "client"
     with Workspace.create(path, clock=clock) as made:
-        print_ = made.fingerprint("api_key", "value")
+        print_ = made.fingerprint(Secret("value"))
         assert migrations.schema_state(made.db) is SchemaState.CURRENT
     assert path.stat().st_mode & 0o777 == 0o700
     private = ["keys/pepper", "keys/audit-ed25519.pem", "keys/audit-ecdsa-p256.pem", "state.db"]
     assert {(path / name).stat().st_mode & 0o777 for name in private} == {0o600}
     with Workspace.open(path, clock=clock) as opened:
-        assert opened.fingerprint("api_key", "value") == print_
+        assert opened.fingerprint(Secret("value")) == print_
         assert [folder.is_dir() for folder in (opened.facts, opened.exports, opened.tmp, opened.keys)] == [True] * 4
 
 
@@ -65,32 +66,32 @@ def test_a_database_restored_from_an_old_backup_is_noticed(tmp_path: Path, clock
         ws.close()
 
 
-def test_fingerprints_are_keyed_and_tell_types_apart(tmp_path: Path, clock: Clock) -> None:
+def test_fingerprints_are_keyed_and_one_value_has_one(tmp_path: Path, clock: Clock) -> None:
     with Workspace.create(tmp_path / "a", clock=clock) as a, Workspace.create(tmp_path / "b", clock=clock) as b:
-        one = a.fingerprint("api_key", "s3cret")
+        one = a.fingerprint(Secret("s3cret"))
         assert len(one) == 32
         assert int(one, 16) >= 0
-        assert one == a.fingerprint("api_key", " s3cret\n")
-        assert one != a.fingerprint("token", "s3cret")
-        assert one != b.fingerprint("api_key", "s3cret")
-        assert a.fingerprint("x", "\u00e9") == a.fingerprint("x", "e\u0301")
+        assert one == a.fingerprint(Secret(" s3cret\n"))
+        assert one != a.fingerprint(Secret("s3cret2"))
+        assert one != b.fingerprint(Secret("s3cret"))
+        assert a.fingerprint(Secret("\u00e9")) == a.fingerprint(Secret("e\u0301"))
 
 
 def test_a_fingerprint_is_hmac_sha256_cut_to_128_bits(tmp_path: Path, clock: Clock) -> None:
     with Workspace.create(tmp_path / "w", clock=clock) as ws:
         (ws.keys / "pepper").write_text("0b" * 32)
-        # HMAC-SHA256 with 32 bytes 0x0b over "api_key" 0x00 "value": made with `openssl dgst -mac HMAC`
+        # HMAC-SHA256 with 32 bytes 0x0b over "secret" 0x00 "value": made with `openssl dgst -mac HMAC`
         import hmac
 
-        wanted = hmac.digest(b"\x0b" * 32, b"api_key\x00value", "sha256").hex()[:32]
-        assert ws.fingerprint("api_key", "value") == wanted
+        wanted = hmac.digest(b"\x0b" * 32, b"secret\x00value", "sha256").hex()[:32]
+        assert ws.fingerprint(Secret("value")) == wanted
 
 
 def test_the_fingerprint_key_is_refused_when_others_can_read_it(tmp_path: Path, clock: Clock) -> None:
     with Workspace.create(tmp_path / "w", clock=clock) as ws:
         (ws.keys / "pepper").chmod(0o644)
         with pytest.raises(ConfigError, match="can be read by others"):
-            ws.fingerprint("a", "b")
+            ws.fingerprint(Secret("a"))
 
 
 def test_what_is_wrong_with_a_folder_is_said_with_the_next_step(tmp_path: Path, clock: Clock) -> None:

@@ -179,7 +179,7 @@ def add_to(root: kit.Group) -> None:
     @kit.argument(
         "thing",
         type=click.Choice(
-            ["identities", "systems", "credentials", "grants", "owners", "parts", "findings", "coverage"]
+            "identities systems credentials grants owners parts exposures secrets dependencies findings coverage".split()
         ),
         help=N_("What to export."),
     )

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from wardship.model.access import Credential, Grant, Usage
 from wardship.model.errors import DataError
+from wardship.model.exposure import Dependency, Exposure
 from wardship.model.identity import Identity, Person, Supplier, System, uid_of
 from wardship.model.owner import Owner
 from wardship.sdk.connector import Record
@@ -36,6 +37,8 @@ _FAMILY: Mapping[type, str] = {
     Owner: "owner",
     Person: "person",
     Supplier: "supplier",
+    Exposure: "exposure",
+    Dependency: "dependency",
     Usage: USAGE,
 }
 _DISPLAY = frozenset({"name", "email", "public_id"})  # indexed, yet no part of any key: cut when too long
@@ -180,6 +183,10 @@ _READ: Mapping[str, Read] = {
     "holder_uid": _uid_of("identity", "identity"),
     "person_key": _uid_of("person", "person"),
     "subject_family": lambda usage: usage.subject[0],
+    "target_family": lambda dependency: dependency.target[0],
+    "target_authority": lambda dependency: dependency.target[1],
+    "target_native_id": lambda dependency: dependency.target[2],
+    "target_uid": lambda dependency: uid_of(*dependency.target),
 }
 
 

@@ -25,6 +25,8 @@ class CredentialType(StrEnum):
     TOKEN = "token"  # noqa: S105 - a type
     SSH_KEY = "ssh_key"
     STORED_SECRET = "stored_secret"  # noqa: S105 - an entry of a secrets manager: metadata only
+    CI_SECRET = "ci_secret"  # noqa: S105 - an entry of a CI system's secrets: metadata only
+    SIGNING_SECRET = "signing_secret"  # noqa: S105 - shared with a webhook's receiver
     IDENTITY_PROVIDER = "identity_provider"  # an OIDC or SAML provider that a system trusts
     UNKNOWN = "unknown"
 

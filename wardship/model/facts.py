@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-FACTS_VERSION = 1
+FACTS_VERSION = 2
 
 _USE = {
     "use_state": "VARCHAR",  # used | never | unknown: the best of all sources
@@ -100,6 +100,8 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "next_rotation_at": "TIMESTAMP",
         "stored_in": "VARCHAR",
         "revocation": "VARCHAR",
+        "environment": "VARCHAR",  # its own, else that of its identity, else of its system
+        "secret_uid": "VARCHAR",  # of the secret with its fingerprint; NULL = no fingerprint
         "first_seen_at": "TIMESTAMP",
         "last_seen_at": "TIMESTAMP",
         **_USE,
@@ -137,6 +139,109 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "person_name": "VARCHAR",
         "person_active": "BOOLEAN",
         "expires_on": "DATE",
+    },
+    "exposure": {
+        "uid": "VARCHAR",
+        "authority": "VARCHAR",
+        "location": "VARCHAR",
+        "detector": "VARCHAR",
+        "tier": "VARCHAR",  # provider | generic
+        "confidence": "DOUBLE",
+        "place": "VARCHAR",
+        "fingerprint": "VARCHAR",
+        "secret_uid": "VARCHAR",  # NULL: no fingerprint
+        "credential_type": "VARCHAR",
+        "public_id": "VARCHAR",
+        "line": "INTEGER",
+        "revision": "VARCHAR",
+        "occurrences": "INTEGER",
+        "in_head": "BOOLEAN",  # NULL: the place has no history
+        "public": "BOOLEAN",
+        "environment": "VARCHAR",  # of the place, else of its system
+        "name": "VARCHAR",
+        "introduced_by": "VARCHAR",
+        "introduced_at": "TIMESTAMP",
+        "removed_at": "TIMESTAMP",
+        "credential_uid": "VARCHAR",  # of the credential it is, by exact public id or fingerprint; NULL = unknown
+        "credential_live": "BOOLEAN",  # that credential is there and not known to be disabled; NULL: not joined
+        "joined_by": "VARCHAR",  # public_id | fingerprint
+        "identity_uid": "VARCHAR",
+        "identity_name": "VARCHAR",
+        "identity_criticality": "VARCHAR",
+        "validity": "VARCHAR",  # active | inactive | unknown: of the newest check, else of the joined credential
+        "presence": "VARCHAR",
+        "first_seen_at": "TIMESTAMP",
+        "last_seen_at": "TIMESTAMP",
+        "attributes": "VARCHAR",
+    },
+    "secret": {  # one value, wherever it was seen: by fingerprint
+        "uid": "VARCHAR",
+        "fingerprint": "VARCHAR",
+        "name": "VARCHAR",  # of the surest copy: a variable, an entry
+        "type": "VARCHAR",
+        "detector": "VARCHAR",
+        "tier": "VARCHAR",  # provider if any copy is
+        "confidence": "DOUBLE",  # of the surest exposure
+        "exposures": "INTEGER",  # present places where it should not be
+        "head_exposures": "INTEGER",  # of them, those still in the newest state (or without a history)
+        "consumer_exposures": "INTEGER",  # of those, places that something runs with
+        "systems": "INTEGER",  # systems that hold a copy
+        "public_exposures": "INTEGER",
+        "vault_copies": "INTEGER",  # present entries of secrets managers
+        "ci_copies": "INTEGER",  # present entries of CI systems
+        "identities": "INTEGER",  # identities with a present credential of this fingerprint
+        "environments": "INTEGER",  # different known environments among all copies
+        "environment_names": "VARCHAR",  # comma-joined
+        "credential_uid": "VARCHAR",  # of the credential it is, where known
+        "identity_uid": "VARCHAR",
+        "identity_name": "VARCHAR",
+        "validity": "VARCHAR",  # active | inactive | unknown
+        "checked_at": "TIMESTAMP",
+        "replaced_by": "VARCHAR",  # uid of the credential that a person linked
+        "vaulted_at": "TIMESTAMP",  # when it was first known in a secrets manager, or linked
+        # the steps after a leak and of a migration: TRUE, FALSE, or NULL where nobody can tell
+        "validated": "BOOLEAN",
+        "rotated": "BOOLEAN",
+        "vaulted": "BOOLEAN",
+        "consumers_moved": "BOOLEAN",
+        "source_removed": "BOOLEAN",
+        "history_purged": "BOOLEAN",
+        "stage": "VARCHAR",  # found | vaulted | moved | removed | purged: the last step of an unbroken row
+        "presence": "VARCHAR",
+        "first_seen_at": "TIMESTAMP",
+        "last_seen_at": "TIMESTAMP",
+    },
+    "dependency": {
+        "uid": "VARCHAR",
+        "authority": "VARCHAR",
+        "consumer": "VARCHAR",
+        "consumer_kind": "VARCHAR",
+        "target_family": "VARCHAR",
+        "target_authority": "VARCHAR",
+        "target_native_id": "VARCHAR",
+        "identity_uid": "VARCHAR",  # of the representing row; NULL: the target is not in the inventory
+        "credential_uid": "VARCHAR",
+        "source": "VARCHAR",
+        "confidence": "VARCHAR",  # confirmed | inferred
+        "environment": "VARCHAR",
+        "evidence": "VARCHAR",
+        "presence": "VARCHAR",
+        "first_seen_at": "TIMESTAMP",
+        "last_seen_at": "TIMESTAMP",
+        "attributes": "VARCHAR",
+    },
+    "guard_run": {
+        "uid": "VARCHAR",
+        "repository": "VARCHAR",
+        "stage": "VARCHAR",  # pre_commit | pre_push | post_commit | ci
+        "commit_id": "VARCHAR",
+        "run_at": "TIMESTAMP",
+        "commits": "INTEGER",
+        "files": "INTEGER",
+        "found": "INTEGER",
+        "blocked": "INTEGER",
+        "baselined": "INTEGER",
+        "bypassed": "BOOLEAN",
     },
     "coverage": {
         "scope": "VARCHAR",

@@ -46,7 +46,7 @@ class Finding:
     rule: str
     rule_version: str
     subject_uid: str
-    subject_family: str  # "identity", "credential", "grant", "system"
+    subject_family: str  # "identity", "credential", "grant", "system", "exposure", "secret"
     identity_uid: str | None
     severity: Severity
     confidence: Confidence

@@ -6,6 +6,10 @@ A connector module has these names, and nothing else is called:
     connect(connection) -> Connector                     read
     act(connection) -> Actor                             change; absent where the system allows no change
     import_files(paths, connection) -> FileImport        the vendor's own export formats, offline; []: only to parse
+    still_active(connection, detector, value, public_id) -> bool | None
+                                                         one harmless call with a found secret; may be absent
+    read_value(connection, exposure) -> Secret | None    the value at the place of an exposure; absent but in readers of
+                                                         files and code
 
 `Connector` reads in three steps: `scopes()` says what there is to read, `fetch(scope, token)` yields raw pages
 (network), `parse(scope, item)` turns one raw object into records (no network). A connector reports; it never judges.
@@ -20,17 +24,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 from wardship.model.access import Credential, Grant, Usage
 from wardship.model.errors import ConfigError
+from wardship.model.exposure import Dependency, Exposure
 from wardship.model.identity import Identity, Person, Supplier, System
 from wardship.model.owner import Owner
 from wardship.model.scan import RawPage, Scope
 from wardship.model.secret import Secret
 from wardship.sdk.i18n import _
 
-Record = System | Identity | Credential | Grant | Usage | Owner | Person | Supplier
+Record = System | Identity | Credential | Grant | Usage | Owner | Person | Supplier | Exposure | Dependency
 
 
 class Capability(StrEnum):
@@ -111,6 +117,12 @@ def _silent(_message: str) -> None:
     """The progress of nobody watching."""
 
 
+def _no_fingerprint(_value: Secret) -> str:
+    raise ConfigError(
+        _("this connection has no fingerprint key"), advice=_("open it in a workspace: each has a key of its own")
+    )
+
+
 class Wire(Protocol):
     """What stands in for the network: a simulated system (or a recording). The real network needs none."""
 
@@ -131,6 +143,12 @@ class Connection:
     secret: Callable[[str], Secret] = field(default=_no_secret, repr=False)
     clock: Callable[[], datetime]
     wire: Wire | None = None
+    fingerprint: Callable[[Secret], str] = field(default=_no_fingerprint, repr=False)
+    """The keyed fingerprint of a secret, 32 hex digits: the same value gives the same one wherever it was found."""
+    pepper: Callable[[], Secret] | None = field(default=None, repr=False)
+    """The key of `fingerprint`, for a sandboxed child that makes fingerprints itself."""
+    cache: Path | None = None
+    """A folder of its own that the connector may fill and anybody may delete; never with secrets. None: no cache."""
     progress: Callable[[str], None] = field(default=_silent, repr=False)
 
 

@@ -90,7 +90,7 @@ class Rule(_Strict):
     id: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{2,63}$")]
     version: Annotated[int, Field(ge=1)]
     title: _Text
-    subject: Literal["identity", "credential", "grant", "system"]
+    subject: Literal["identity", "credential", "grant", "system", "exposure", "secret"]
     severity: Annotated[Severity, Field(strict=False)]
     confidence: Annotated[Confidence, Field(strict=False)] = Confidence.CONFIRMED
     owasp_nhi: Annotated[list[str], Field(min_length=1)]

@@ -97,6 +97,9 @@ _FAMILIES = {
     "owner": N_("owner"),
     "person": N_("person"),
     "supplier": N_("supplier"),
+    "exposure": N_("exposure"),
+    "dependency": N_("dependency"),
+    "secret": N_("secret"),
     "finding": N_("finding"),
 }
 _REASONS = {

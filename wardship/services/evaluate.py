@@ -49,7 +49,9 @@ TRUE_AGAIN = "true_again"
 NOT_READABLE = "not_readable"  # followed by ":" and the fact that is no longer known
 
 _OPEN = (FindingState.OPEN, FindingState.REOPENED, FindingState.ACCEPTED)
-_FACT_TABLE = {"identity": "identity", "credential": "credential", "grant": "grant_fact", "system": "system"}
+_FACT_TABLE = {name: name for name in ("identity", "credential", "system", "exposure", "secret")} | {
+    "grant": "grant_fact"
+}
 
 
 @dataclass(slots=True, kw_only=True)

@@ -72,8 +72,16 @@ EXPORTED_FACTS = {
     "grants": "grant_fact",
     "owners": "owner",
     "parts": "identity_part",
+    "exposures": "exposure",
+    "secrets": "secret",
+    "dependencies": "dependency",
 }
 EXPORTS = ("identities", *EXPORTED_FACTS, "findings", "coverage")
+_NAMED = {  # what a subject without an identity is called
+    "credential": "SELECT coalesce(name, public_id, native_id) AS name, authority FROM credential WHERE uid = ?",
+    "exposure": "SELECT concat_ws(' ', detector, location) AS name, authority FROM exposure WHERE uid = ?",
+    "secret": "SELECT coalesce(name, uid) AS name, coalesce(detector, type) AS authority FROM secret WHERE uid = ?",
+}
 _SEVERITY_ORDER = "critical", "high", "medium", "low", "info"
 
 
@@ -214,14 +222,8 @@ class Names:
                 self._identities[row["uid"]] = (row["name"], self._systems.get(row["authority"], row["authority"]))
         if identity_uid and identity_uid in self._identities:
             return self._identities[identity_uid]
-        if family == "credential":
-            found = next(
-                self._facts.rows(
-                    "SELECT coalesce(name, public_id, native_id) AS name, authority FROM credential WHERE uid = ?",
-                    [uid],
-                ),
-                None,
-            )
+        if named := _NAMED.get(family):
+            found = next(self._facts.rows(named, [uid]), None)
             if found:
                 return found["name"], self._systems.get(found["authority"], found["authority"])
         return uid, "-"

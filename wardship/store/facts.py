@@ -14,6 +14,11 @@ What the columns say, where that takes a decision:
 - **Owners.** A claim resolves to a person or team by the exact id the system gave, or by the exact e-mail address in
   lower case; never by name. An attested claim past its date has lapsed. What is rejected counts for nothing.
 - **Suppliers** match by exact id or domain, never by name.
+- **Secrets.** What has the same keyed fingerprint is one secret, wherever it was seen. An exposure is a credential
+  whose fingerprint or public id (AKIA..., a key pair's SHA256, a thumbprint) it has exactly; never by name. `secret`
+  holds the steps after a leak: *vaulted* when a secrets manager holds the value, or a person linked its replacement;
+  *consumers_moved* when no place that something runs with holds it and the old credential is gone, disabled, or known
+  not to be used since; *source_removed* when no newest state holds it; *history_purged* when no reading finds it.
 
 Not here: what is good or bad about any of it (rules), and where snapshots are kept (services).
 """
@@ -37,6 +42,7 @@ from sqlalchemy.engine import Connection
 
 from wardship.model.access import CredentialType, Tier
 from wardship.model.errors import ConfigError, DataError
+from wardship.model.exposure import Place
 from wardship.model.facts import FACTS, FACTS_VERSION, Snapshot
 from wardship.sdk.i18n import _
 from wardship.store import tables
@@ -56,6 +62,9 @@ STATIC_CREDENTIALS = (
 )
 """Credentials that whoever copies them can use: what `static_credentials` counts."""
 
+CONSUMER_PLACES = (Place.DOTENV, Place.CONTAINER, Place.CI_FILE, Place.CI_VARIABLE, Place.CONFIG, Place.KEYSTORE)
+"""Places that something runs with: while a secret stands there, its consumers have not moved."""
+
 _MEMORY_LIMIT = "1GB"
 _LONGEST_ROW_BYTES = 64 * 1024 * 1024
 _SOURCES: Mapping[str, sa.Table] = {
@@ -63,6 +72,9 @@ _SOURCES: Mapping[str, sa.Table] = {
     "raw_usage": tables.usage,
     "raw_resolution": tables.resolution,
     "raw_scope": tables.scope,
+    "raw_secret_link": tables.secret_link,
+    "raw_secret_check": tables.secret_check,
+    "raw_guard_run": tables.guard_run,
 }
 
 
@@ -274,6 +286,7 @@ def _join(folder: Path, as_of: datetime, memory_limit: str) -> dict[str, tuple[i
             "CREATE TABLE tier_order AS SELECT unnest(?) AS tier, unnest(range(len(?))) AS place",
             [[str(tier) for tier in Tier]] * 2,
         )
+        db.execute("CREATE TABLE consumer_place AS SELECT unnest(?) AS place", [[str(one) for one in CONSUMER_PLACES]])
         db.execute(Path(__file__).with_name("facts.sql").read_text(encoding="utf-8"))
         for fact, columns in FACTS.items():
             typed = ", ".join(f'CAST("{column}" AS {kind}) AS "{column}"' for column, kind in columns.items())

@@ -180,6 +180,48 @@ def _system() -> list[Column[Any]]:
     ]
 
 
+def _exposure() -> list[Column[Any]]:
+    return [
+        Column("authority", Text, nullable=False),
+        Column("location", Text, nullable=False),
+        Column("detector", Text, nullable=False),
+        Column("tier", Text, nullable=False),
+        Column("confidence", Float, nullable=False),
+        Column("place", Text, nullable=False),
+        Column("fingerprint", Text),
+        Column("credential_type", Text, nullable=False),
+        Column("public_id", Text),
+        Column("line", Integer),
+        Column("revision", Text),
+        Column("occurrences", Integer, nullable=False),
+        Column("in_head", Boolean),
+        Column("public", Boolean),
+        Column("environment", Text),
+        Column("name", Text),
+        Column("introduced_by", Text),
+        Column("introduced_at", Instant),
+        Column("removed_at", Instant),
+        Column("attributes", Text, nullable=False),
+    ]
+
+
+def _dependency() -> list[Column[Any]]:
+    return [
+        Column("authority", Text, nullable=False),
+        Column("consumer", Text, nullable=False),
+        Column("consumer_kind", Text, nullable=False),
+        Column("target_family", Text, nullable=False),
+        Column("target_authority", Text, nullable=False),
+        Column("target_native_id", Text, nullable=False),
+        Column("target_uid", Text, nullable=False),  # of that row; an alias of an identity has no row of its own
+        Column("source", Text, nullable=False),
+        Column("confidence", Text, nullable=False),
+        Column("environment", Text),
+        Column("evidence", Text),
+        Column("attributes", Text, nullable=False),
+    ]
+
+
 # family -> its columns. `uid` is the key of every family (a system's uid is its authority).
 FAMILIES = {
     "system": _system,
@@ -189,6 +231,8 @@ FAMILIES = {
     "owner": _owner,
     "person": _person,
     "supplier": _supplier,
+    "exposure": _exposure,
+    "dependency": _dependency,
 }
 
 
@@ -249,6 +293,8 @@ Index("ix_credential_current_holder", CURRENT["credential"].c.holder_uid)
 Index("ix_credential_current_public_id", CURRENT["credential"].c.public_id)
 Index("ix_grant_current_holder", CURRENT["grant"].c.holder_uid)
 Index("ix_owner_current_holder", CURRENT["owner"].c.holder_uid)
+Index("ix_exposure_current_fingerprint", CURRENT["exposure"].c.fingerprint)
+Index("ix_dependency_current_target", CURRENT["dependency"].c.target_uid)
 Index("ix_person_current_email", CURRENT["person"].c.email)
 
 # ---------------------------------------------------------------- usage: volatile, one row a source
@@ -464,6 +510,49 @@ finding_version = Table(
     Column("recorded_at", Instant, nullable=False),
     Index("ix_finding_version_uid", "uid", "valid_from", "recorded_at"),
     Index("ix_finding_version_recorded", "recorded_at"),
+)
+
+# ---------------------------------------------------------------- secrets: people's words, checks, and blocking
+
+secret_link = Table(  # a person's word: this secret was replaced by that entry of a secrets manager or a federation
+    "secret_link",
+    metadata,
+    Column("secret_uid", Text, primary_key=True),
+    Column("credential_uid", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("linked_at", Instant, nullable=False),
+)
+secret_check = Table(  # "is it still active?", asked of a system of ours by one harmless call (ADR 0019)
+    "secret_check",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("secret_uid", Text, nullable=False),
+    Column("authority", Text, nullable=False),  # the system that was asked
+    Column("call", Text, nullable=False),  # "sts:GetCallerIdentity"
+    Column("validity", Text, nullable=False),  # active, inactive, unknown
+    Column("actor", Text, nullable=False),
+    Column("checked_at", Instant, nullable=False),
+    Index("ix_secret_check_secret", "secret_uid", "checked_at"),
+)
+guard_run = Table(  # one run of a hook or a CI check: the denominator of "secrets blocked" (ADR 0020)
+    "guard_run",
+    metadata,
+    Column("id", Text, primary_key=True),  # given by the run: collecting twice counts once
+    Column("repository", Text, nullable=False),
+    Column("stage", Text, nullable=False),  # pre_commit, pre_push, post_commit, ci
+    Column("commit_id", Text),
+    Column("run_at", Instant, nullable=False),
+    Column("commits", Integer, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("found", Integer, nullable=False),
+    Column("blocked", Integer, nullable=False),
+    Column("baselined", Integer, nullable=False),
+    Column("bypassed", Boolean, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Index("ix_guard_run_repository", "repository", "run_at"),
 )
 
 # ---------------------------------------------------------------- audit log (ADR 0003)

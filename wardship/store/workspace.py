@@ -6,16 +6,14 @@
     keys/               signing keys of the audit log, and the fingerprint key; readable by the owner only
     checkpoints.jsonl   copies of the signed checkpoints: they tell when the database comes back older
     exports/  tmp/      what people asked for; what may be deleted at any time
+    cache/              what connectors keep to read less the next time; may be deleted, holds no secret
 
 Copying the folder copies the workspace; deleting it leaves nothing behind. The settings are those of `wardship.config`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
-import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -24,12 +22,14 @@ from typing import Self
 
 from wardship.config import Settings, is_reference, load_settings, parse_settings, resolve_secret
 from wardship.model.errors import ConfigError
+from wardship.model.secret import Secret
 from wardship.sdk.i18n import _
+from wardship.secrets import fingerprint
 from wardship.store import checkpoint, keys, migrations
 from wardship.store.db import Database
 
 SETTINGS_FILE = "workspace.yaml"
-_FOLDERS = ("facts", "exports", "tmp")
+_FOLDERS = ("facts", "exports", "tmp", "cache")
 _DEFAULT_NAME = "wardship-workspace"
 
 _NEW_SETTINGS = """\
@@ -45,7 +45,7 @@ class Workspace:
         self.path = path
         self.settings = settings
         self.db = db
-        self._pepper: bytes | None = None
+        self._pepper: Secret | None = None
 
     @classmethod
     def create(cls, path: Path, database_url: str | None = None, *, clock: Callable[[], datetime]) -> Self:
@@ -132,6 +132,10 @@ class Workspace:
         return self.path / "tmp"
 
     @property
+    def cache(self) -> Path:
+        return self.path / "cache"
+
+    @property
     def keys(self) -> Path:
         return self.path / "keys"
 
@@ -143,21 +147,15 @@ class Workspace:
         own = self.path / "checkpoints.jsonl"
         return (own, self.path / elsewhere.expanduser()) if elsewhere else (own,)
 
-    def pepper(self) -> bytes:
-        """The key of this workspace's fingerprints. Raises ConfigError: missing, damaged, or readable by others."""
+    def pepper(self) -> Secret:
+        """The key of the fingerprints, as hex text. Raises ConfigError: missing, damaged, or readable by others."""
         if self._pepper is None:
-            self._pepper = keys.load_pepper(self.keys / "pepper")
+            self._pepper = Secret(keys.load_pepper(self.keys / "pepper").hex())
         return self._pepper
 
-    def fingerprint(self, type_: str, value: str) -> str:
-        """The keyed fingerprint of a secret: 32 hex digits, the same for the same secret in this workspace only.
-
-        HMAC-SHA256(pepper, type || 0x00 || value), first 128 bits; the value in Unicode form NFC, without white space
-        around it. Whoever steals the database cannot try passwords against it.
-        """
-        normal = unicodedata.normalize("NFC", value).strip()
-        message = type_.encode() + b"\0" + normal.encode("utf-8", "surrogatepass")
-        return hmac.new(self.pepper(), message, hashlib.sha256).digest()[:16].hex()
+    def fingerprint(self, value: Secret) -> str:
+        """The keyed fingerprint of a secret (`wardship.secrets.fingerprint`), its own in each workspace."""
+        return fingerprint(self.pepper(), value)
 
     def checkpoint(self) -> checkpoint.Checkpoint | None:
         """Signs the audit log as it is now (`store.checkpoint.take`); None when nothing was added."""

@@ -1,57 +1,20 @@
 """The first schema: every table of Wardship 0.1.
 
-A column is written as its name, its type of `_TYPES`, then `key` where it belongs to the primary key, and `null` where
-it may be NULL. What the columns mean is said in `wardship.store.tables`.
+What the columns mean is said in `wardship.store.tables`; how they are written, in `build.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import sqlalchemy as sa
 from alembic import op
 
-from wardship.store.append_only import append_only_ddl
+from wardship.store.migrations.build import append_only, create
 
 revision = "0001"
 down_revision = None
 
-_TYPES: dict[str, sa.types.TypeEngine[Any]] = {
-    "text": sa.Text(),
-    "int": sa.Integer(),
-    "bigint": sa.BigInteger(),
-    "number": sa.BigInteger().with_variant(sa.Integer(), "sqlite"),  # counted up by the database
-    "float": sa.Float(),
-    "bool": sa.Boolean(),
-    "blob": sa.LargeBinary(),
-    "date": sa.Date(),
-    "instant": sa.DateTime(timezone=True),
-}
-
-
-def _create(table: str, columns: str, unique: Sequence[Sequence[str]] = ()) -> None:
-    made: list[sa.schema.SchemaItem] = []
-    keys: list[str] = []
-    for column in columns.split(","):
-        name, kind, *marks = column.split()
-        if "key" in marks:
-            keys.append(name)
-        counted = kind == "number" and "key" in marks
-        made.append(sa.Column(name, _TYPES[kind], nullable="null" in marks, autoincrement=counted))
-    made.append(sa.PrimaryKeyConstraint(*keys, name=f"pk_{table}"))
-    made.extend(sa.UniqueConstraint(*names, name=f"uq_{table}_{'_'.join(names)}") for names in unique)
-    op.create_table(table, *made)
-
-
-def _append_only(*names: str) -> None:
-    for name in names:
-        for statement in append_only_ddl(name, op.get_bind().dialect.name):
-            op.get_bind().exec_driver_sql(statement)
-
 
 def upgrade() -> None:
-    _create(
+    create(
         "system_current",
         """
     uid text key, authority text, kind text, name text null, environment text null, parent text null,
@@ -60,7 +23,7 @@ def upgrade() -> None:
     """,
     )
     op.create_index("ix_system_current_scope", "system_current", ["scope_key", "uid"])
-    _create(
+    create(
         "identity_current",
         """
     uid text key, authority text, native_id text, kind text, subtype text null, name text null, standing text,
@@ -73,7 +36,7 @@ def upgrade() -> None:
     op.create_index("ix_identity_current_name", "identity_current", ["name"])
     op.create_index("ix_identity_current_native", "identity_current", ["authority", "native_id"])
     op.create_index("ix_identity_current_scope", "identity_current", ["scope_key", "uid"])
-    _create(
+    create(
         "credential_current",
         """
     uid text key, authority text, native_id text, type text, holder_uid text null, name text null,
@@ -87,7 +50,7 @@ def upgrade() -> None:
     op.create_index("ix_credential_current_holder", "credential_current", ["holder_uid"])
     op.create_index("ix_credential_current_public_id", "credential_current", ["public_id"])
     op.create_index("ix_credential_current_scope", "credential_current", ["scope_key", "uid"])
-    _create(
+    create(
         "grant_current",
         """
     uid text key, authority text, holder_uid text, permission text, resource text null, effect text,
@@ -99,7 +62,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_grant_current_holder", "grant_current", ["holder_uid"])
     op.create_index("ix_grant_current_scope", "grant_current", ["scope_key", "uid"])
-    _create(
+    create(
         "owner_current",
         """
     uid text key, authority text, holder_uid text, claim text, role text, source text, person_key text null,
@@ -110,7 +73,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_owner_current_holder", "owner_current", ["holder_uid"])
     op.create_index("ix_owner_current_scope", "owner_current", ["scope_key", "uid"])
-    _create(
+    create(
         "person_current",
         """
     uid text key, authority text, native_id text, name text null, email text null, kind text, active bool null,
@@ -120,7 +83,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_person_current_email", "person_current", ["email"])
     op.create_index("ix_person_current_scope", "person_current", ["scope_key", "uid"])
-    _create(
+    create(
         "supplier_current",
         """
     uid text key, authority text, native_id text, name text, matches text, sponsor text null,
@@ -130,7 +93,7 @@ def upgrade() -> None:
     """,
     )
     op.create_index("ix_supplier_current_scope", "supplier_current", ["scope_key", "uid"])
-    _create(
+    create(
         "system_version",
         """
     id number key, uid text, authority text, kind text, name text null, environment text null, parent text null,
@@ -140,7 +103,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_system_version_recorded", "system_version", ["recorded_at"])
     op.create_index("ix_system_version_uid", "system_version", ["uid", "valid_from", "recorded_at"])
-    _create(
+    create(
         "identity_version",
         """
     id number key, uid text, authority text, native_id text, kind text, subtype text null, name text null,
@@ -151,7 +114,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_identity_version_recorded", "identity_version", ["recorded_at"])
     op.create_index("ix_identity_version_uid", "identity_version", ["uid", "valid_from", "recorded_at"])
-    _create(
+    create(
         "credential_version",
         """
     id number key, uid text, authority text, native_id text, type text, holder_uid text null, name text null,
@@ -163,7 +126,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_credential_version_recorded", "credential_version", ["recorded_at"])
     op.create_index("ix_credential_version_uid", "credential_version", ["uid", "valid_from", "recorded_at"])
-    _create(
+    create(
         "grant_version",
         """
     id number key, uid text, authority text, holder_uid text, permission text, resource text null, effect text,
@@ -174,7 +137,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_grant_version_recorded", "grant_version", ["recorded_at"])
     op.create_index("ix_grant_version_uid", "grant_version", ["uid", "valid_from", "recorded_at"])
-    _create(
+    create(
         "owner_version",
         """
     id number key, uid text, authority text, holder_uid text, claim text, role text, source text,
@@ -185,7 +148,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_owner_version_recorded", "owner_version", ["recorded_at"])
     op.create_index("ix_owner_version_uid", "owner_version", ["uid", "valid_from", "recorded_at"])
-    _create(
+    create(
         "person_version",
         """
     id number key, uid text, authority text, native_id text, name text null, email text null, kind text,
@@ -195,7 +158,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_person_version_recorded", "person_version", ["recorded_at"])
     op.create_index("ix_person_version_uid", "person_version", ["uid", "valid_from", "recorded_at"])
-    _create(
+    create(
         "supplier_version",
         """
     id number key, uid text, authority text, native_id text, name text, matches text, sponsor text null,
@@ -205,14 +168,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_supplier_version_recorded", "supplier_version", ["recorded_at"])
     op.create_index("ix_supplier_version_uid", "supplier_version", ["uid", "valid_from", "recorded_at"])
-    _create(
+    create(
         "stage_system",
         """
     reading bigint key, uid text key, authority text, kind text, name text null, environment text null,
     parent text null, attributes text, content_hash text
     """,
     )
-    _create(
+    create(
         "stage_identity",
         """
     reading bigint key, uid text key, authority text, native_id text, kind text, subtype text null, name text null,
@@ -221,7 +184,7 @@ def upgrade() -> None:
     content_hash text
     """,
     )
-    _create(
+    create(
         "stage_credential",
         """
     reading bigint key, uid text key, authority text, native_id text, type text, holder_uid text null,
@@ -230,7 +193,7 @@ def upgrade() -> None:
     stored_in text null, revocation text null, attributes text, content_hash text
     """,
     )
-    _create(
+    create(
         "stage_grant",
         """
     reading bigint key, uid text key, authority text, holder_uid text, permission text, resource text null,
@@ -238,7 +201,7 @@ def upgrade() -> None:
     granted_by_id text null, granted_at instant null, attributes text, content_hash text
     """,
     )
-    _create(
+    create(
         "stage_owner",
         """
     reading bigint key, uid text key, authority text, holder_uid text, claim text, role text, source text,
@@ -246,60 +209,60 @@ def upgrade() -> None:
     expires_on date null, content_hash text
     """,
     )
-    _create(
+    create(
         "stage_person",
         """
     reading bigint key, uid text key, authority text, native_id text, name text null, email text null, kind text,
     active bool null, aliases text, attributes text, content_hash text
     """,
     )
-    _create(
+    create(
         "stage_supplier",
         """
     reading bigint key, uid text key, authority text, native_id text, name text, matches text, sponsor text null,
     contract_end_on date null, attributes text, content_hash text
     """,
     )
-    _create(
+    create(
         "usage",
         """
     subject_uid text key, source text key, subject_family text, state text, last_used_at instant null,
     since instant null, detail text null, scan_seq bigint, read_at instant
     """,
     )
-    _create(
+    create(
         "stage_usage",
         """
     reading bigint key, subject_uid text key, source text key, subject_family text, state text,
     last_used_at instant null, since instant null, detail text null
     """,
     )
-    _create(
+    create(
         "sighting",
         """
     family text key, uid text key, scope_key text key, scan_seq bigint
     """,
     )
-    _create(
+    create(
         "resolution",
         """
     uid text key, identity_uid text, evidence text null
     """,
     )
     op.create_index("ix_resolution_identity_uid", "resolution", ["identity_uid"])
-    _create(
+    create(
         "merge_decision",
         """
     id number key, left_uid text, right_uid text, decision text, reason text, actor text, decided_at instant
     """,
     )
-    _create(
+    create(
         "connection",
         """
     name text key, connector text, settings text, created_at instant, created_by text
     """,
     )
-    _create(
+    create(
         "scan",
         """
     id text key, seq bigint, connection text, connector text, status text, started_at instant,
@@ -307,7 +270,7 @@ def upgrade() -> None:
     """,
         unique=[["seq"]],
     )
-    _create(
+    create(
         "scan_scope",
         """
     id number key, scan_id text, scope_key text, connector text, authority text, region text, kind text,
@@ -318,14 +281,14 @@ def upgrade() -> None:
         unique=[["scan_id", "scope_key"]],
     )
     op.create_index("ix_scan_scope_scope", "scan_scope", ["scope_key", "scan_id"])
-    _create(
+    create(
         "scope",
         """
     key text key, connector text, authority text, region text, kind text, status text, items int,
     finished_at instant null, complete_at instant null, complete_seq bigint null, problems text, held text null
     """,
     )
-    _create(
+    create(
         "quarantine",
         """
     id number key, scan_id text, scope_key text, digest text, item text, reason text, times int, first_at instant,
@@ -333,19 +296,19 @@ def upgrade() -> None:
     """,
         unique=[["scope_key", "digest"]],
     )
-    _create(
+    create(
         "drift",
         """
     connector text key, place text key, what text key, times bigint, first_at instant, last_at instant
     """,
     )
-    _create(
+    create(
         "snapshot",
         """
     id text key, seq bigint, scan_seq bigint, facts_version int, created_at instant, rows text
     """,
     )
-    _create(
+    create(
         "finding_current",
         """
     uid text key, rule text, rule_version text, subject_uid text, subject_family text, identity_uid text null,
@@ -356,7 +319,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_finding_current_identity_uid", "finding_current", ["identity_uid"])
     op.create_index("ix_finding_current_rule", "finding_current", ["rule", "state"])
-    _create(
+    create(
         "finding_version",
         """
     id number key, uid text, rule text, rule_version text, subject_uid text, subject_family text,
@@ -366,37 +329,37 @@ def upgrade() -> None:
     )
     op.create_index("ix_finding_version_recorded", "finding_version", ["recorded_at"])
     op.create_index("ix_finding_version_uid", "finding_version", ["uid", "valid_from", "recorded_at"])
-    _create(
+    create(
         "audit",
         """
     seq bigint key, body text, leaf blob, prev blob
     """,
     )
-    _create(
+    create(
         "audit_frontier",
         """
     id int key, size bigint, nodes text, chain blob
     """,
     )
-    _create(
+    create(
         "audit_checkpoint",
         """
     size bigint key, note text, ed25519 blob, ecdsa blob, key_id text, created_at instant
     """,
     )
-    _create(
+    create(
         "meta",
         """
     key text key, value text
     """,
     )
-    _create(
+    create(
         "lease",
         """
     name text key, holder text, token bigint, expires_at instant
     """,
     )
-    _create(
+    create(
         "job",
         """
     id text key, key text null, kind text, args text, state text, due_at instant, attempts int, max_attempts int,
@@ -406,13 +369,13 @@ def upgrade() -> None:
         unique=[["key"]],
     )
     op.create_index("ix_job_due", "job", ["state", "due_at"])
-    _create(
+    create(
         "schedule",
         """
     name text key, kind text, args text, every_s int, jitter_s int, next_at instant, enabled bool
     """,
     )
-    _create(
+    create(
         "rotation",
         """
     op_id text key, connection text, target text, state text, open_target text null, plan text, plan_hash text,
@@ -426,7 +389,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_rotation_due", "rotation", ["due_at"])
 
-    _append_only(
+    append_only(
         "audit",
         "audit_checkpoint",
         "system_version",
