@@ -38,15 +38,33 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "owner": {"role": "technical", "source": "aws.tag:owner", "state": "suggested", "confidence": 0.5},
     "person": {"kind": "person", "aliases": "[]", "attributes": "{}"},
     "supplier": {"matches": "[]", "attributes": "{}"},
+    "exposure": {
+        "detector": "generic.password",
+        "tier": "generic",
+        "confidence": 0.9,
+        "place": "code",
+        "credential_type": "unknown",
+        "occurrences": 1,
+        "in_head": True,
+        "attributes": "{}",
+    },
+    "dependency": {
+        "consumer_kind": "workflow",
+        "source": "github.workflow",
+        "confidence": "confirmed",
+        "attributes": "{}",
+    },
 }
+_NAMED_BY = {"exposure": "location", "dependency": "consumer"}
 
 
 def put(conn: Connection, family: str, native_id: str, *, authority: str = ACCOUNT, **columns: Any) -> str:
     """Adds one current row and returns its uid."""
     uid = authority if family == "system" else uid_of(family, authority, native_id)
     row = {**_BOOKKEEPING, **_DEFAULTS[family], "uid": uid, "authority": authority, **columns}
-    if "native_id" in tables.CURRENT[family].c:
-        row["native_id"] = native_id
+    name = _NAMED_BY.get(family, "native_id")
+    if name in tables.CURRENT[family].c:
+        row[name] = native_id
     conn.execute(tables.CURRENT[family].insert().values(row))
     return uid
 

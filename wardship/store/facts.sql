@@ -59,8 +59,11 @@ CREATE TABLE held AS
 SELECT
     c.*,
     p.identity_uid,
-    c.presence <> 'gone' AND p.presence IS DISTINCT FROM 'gone' AS live
+    c.presence <> 'gone' AND p.presence IS DISTINCT FROM 'gone' AS live,
+    -- FALSE: it certainly opens nothing any more
+    live AND c.enabled IS DISTINCT FROM FALSE AND coalesce(c.expires_at > a.today, TRUE) AS works
 FROM raw_credential AS c
+CROSS JOIN as_of AS a
 LEFT JOIN part AS p ON p.uid = c.holder_uid;
 
 -- ------------------------------------------------------------------ use: what all sources together can say
@@ -337,7 +340,7 @@ FROM raw_scope;
 CREATE TABLE credential_of_public_id AS
 SELECT public_id, arg_min(uid, place) AS uid
 FROM (
-    SELECT h.public_id, h.uid, row_number() OVER (ORDER BY NOT coalesce(h.live, FALSE), h.enabled IS NOT DISTINCT FROM FALSE, h.uid) AS place
+    SELECT h.public_id, h.uid, row_number() OVER (ORDER BY NOT h.works, h.uid) AS place
     FROM held AS h
     WHERE h.public_id IS NOT NULL AND h.type NOT IN ('stored_secret', 'ci_secret')
 )
@@ -350,7 +353,7 @@ FROM (
         h.fingerprint,
         h.uid,
         row_number() OVER (
-            ORDER BY h.type IN ('stored_secret', 'ci_secret'), NOT coalesce(h.live, FALSE), h.enabled IS NOT DISTINCT FROM FALSE, h.uid
+            ORDER BY NOT h.works, h.uid
         ) AS place
     FROM held AS h
     WHERE h.fingerprint IS NOT NULL AND h.type NOT IN ('stored_secret', 'ci_secret')
@@ -366,14 +369,22 @@ FROM raw_secret_check
 WHERE validity <> 'unknown'
 GROUP BY secret_uid;
 
+-- A repository is one system to git and another to the host that serves it; the host knows who may read it.
+CREATE TABLE repository AS
+SELECT 'git:github.com/' || substr(authority, 8) AS authority, json_extract_string(attributes, '$.visibility') = 'public' AS public
+FROM raw_system
+WHERE kind = 'github_repository' AND authority LIKE 'github:%' AND json_valid(attributes) AND presence <> 'gone';
+
 CREATE TABLE exposed AS
 SELECT
     e.*,
     'se_' || left(e.fingerprint, 20) AS secret_uid,
     e.presence <> 'gone' AND e.in_head IS DISTINCT FROM FALSE AS in_place,
     coalesce(p.uid, f.uid) AS credential_uid,
-    CASE WHEN p.uid IS NOT NULL THEN 'public_id' WHEN f.uid IS NOT NULL THEN 'fingerprint' END AS joined_by
+    CASE WHEN p.uid IS NOT NULL THEN 'public_id' WHEN f.uid IS NOT NULL THEN 'fingerprint' END AS joined_by,
+    coalesce(e.public, r.public) AS seen_by_all
 FROM raw_exposure AS e
+LEFT JOIN repository AS r ON r.authority = e.authority
 LEFT JOIN credential_of_public_id AS p ON p.public_id = e.public_id
 LEFT JOIN credential_of_fingerprint AS f ON f.fingerprint = e.fingerprint;
 
@@ -383,7 +394,7 @@ SELECT
     e.fingerprint, 'exposure' AS family, e.authority, e.place AS kind, e.name, e.detector, e.tier, e.confidence,
     e.credential_type AS type, coalesce(e.environment, s.environment) AS environment, CAST(NULL AS VARCHAR) AS identity_uid,
     e.presence <> 'gone' AS present, e.in_place, e.place IN (SELECT place FROM consumer_place) AS runs,
-    coalesce(e.public, FALSE) AS public, e.first_seen_at, e.last_seen_at
+    coalesce(e.seen_by_all, FALSE) AS public, e.first_seen_at, e.last_seen_at
 FROM exposed AS e
 LEFT JOIN raw_system AS s ON s.authority = e.authority
 WHERE e.fingerprint IS NOT NULL
@@ -395,7 +406,7 @@ SELECT
     FALSE, h.first_seen_at, h.last_seen_at
 FROM held AS h
 JOIN environment_of AS v ON v.uid = h.uid
-WHERE h.fingerprint IS NOT NULL;
+WHERE h.fingerprint IS NOT NULL AND h.type NOT IN ('certificate', 'federation'); -- a thumbprint is no secret
 
 CREATE TABLE counted AS
 SELECT
@@ -445,8 +456,8 @@ SELECT
     x.checked_at,
     -- what the owning system says stands above what a call found out
     CASE
-        WHEN h.uid IS NOT NULL AND (NOT coalesce(h.live, FALSE) OR h.enabled IS NOT DISTINCT FROM FALSE) THEN 'inactive'
-        WHEN h.uid IS NOT NULL AND h.enabled THEN 'active'
+        WHEN NOT h.works THEN 'inactive'
+        WHEN h.works AND h.enabled THEN 'active'
         ELSE coalesce(x.validity, 'unknown')
     END AS validity,
     u.use_state,
@@ -493,15 +504,16 @@ FROM (SELECT * EXCLUDE (vaulted_at) FROM judged_secret);
 
 CREATE VIEW fact_exposure AS
 SELECT
-    e.* EXCLUDE (environment),
+    e.* EXCLUDE (environment, public),
+    e.seen_by_all AS public,
     coalesce(e.environment, s.environment) AS environment,
-    CASE WHEN h.uid IS NOT NULL THEN coalesce(h.live, FALSE) AND h.enabled IS DISTINCT FROM FALSE END AS credential_live,
+    h.works AS credential_live,
     h.identity_uid,
     m.name AS identity_name,
     m.criticality AS identity_criticality,
     CASE
-        WHEN h.uid IS NOT NULL AND (NOT coalesce(h.live, FALSE) OR h.enabled IS NOT DISTINCT FROM FALSE) THEN 'inactive'
-        WHEN h.uid IS NOT NULL AND h.enabled THEN 'active'
+        WHEN NOT h.works THEN 'inactive'
+        WHEN h.works AND h.enabled THEN 'active'
         ELSE coalesce(x.validity, 'unknown')
     END AS validity
 FROM exposed AS e
