@@ -1,0 +1,218 @@
+"""The connector: files that a mapping describes, and exports that are recognised, in pages that can be taken up again.
+
+A page token is the number of rows already read and a stamp of the files: a file that changed meanwhile is read anew.
+Reading a file is not seeing a system: unless it is declared the whole population, its scope stays PARTIAL and
+nothing that it leaves out counts as missing (docs/trust.md).
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from wardship.connectors.file.export import Export, recognised
+from wardship.connectors.file.manifest import MANIFEST
+from wardship.model.errors import ConfigError, ConnectorError, NotVisible, UnexpectedResponse
+from wardship.model.scan import Problem, RawPage, Scope
+from wardship.sdk.connector import CallStats, Capability, CheckResult, Connection, Drift, DriftLog, Record, SetupGuide
+from wardship.sdk.i18n import N_, _
+
+PAGE_ROWS = 500
+MAX_FILES = 1_000
+
+
+class Source(Protocol):
+    """Files of one kind: those of one mapping, or those of one export format."""
+
+    as_of: datetime | None  # when they were written, where they say it
+
+    def scopes(self) -> Iterable[Scope]: ...
+
+    def rows(self, scope: Scope) -> Iterator[Any]: ...
+
+    def parse(self, scope: Scope, item: Any) -> Iterable[Record]: ...
+
+    def complete(self, scope: Scope) -> bool:
+        """Whether the rows of the scope are all that the system has."""
+
+    def stamp(self) -> str:
+        """Changes when the files, or what is declared of them, change."""
+
+
+class FileReader:
+    """Reads the sources of one connection. The same for a scan and for an import."""
+
+    manifest = MANIFEST
+
+    def __init__(self, sources: Sequence[Source], drift: Drift) -> None:
+        self.stats = CallStats()
+        self.drift = drift
+        self._sources = sources
+
+    @property
+    def as_of(self) -> datetime | None:
+        """When the oldest of the files was written; None where one of them does not say."""
+        told = [source.as_of for source in self._sources]
+        known = [when for when in told if when is not None]
+        return min(known) if known and len(known) == len(told) else None
+
+    def scopes(self) -> Iterable[Scope]:
+        return [scope for source in self._sources for scope in source.scopes()]
+
+    def fetch(self, scope: Scope, token: str | None) -> Iterator[RawPage]:
+        """Raises NotVisible for a file that cannot be read as a whole."""
+        source = self._source(scope)
+        stamp = source.stamp()
+        done = 0
+        if token is not None:
+            number, _sep, then = token.partition(":")
+            if then != stamp or not number.isdecimal():
+                raise UnexpectedResponse(_("the file changed while it was read"), system="file", operation="token")
+            done = int(number)
+        rows = itertools.islice(source.rows(scope), done, None)
+        page = list(itertools.islice(rows, PAGE_ROWS))
+        while True:
+            self.stats.api_calls += 1
+            following = list(itertools.islice(rows, PAGE_ROWS))
+            done += len(page)
+            if not following:
+                yield RawPage(items=page, problems=() if source.complete(scope) else (_not_whole(),))
+                return
+            yield RawPage(items=page, next_token=f"{done}:{stamp}")
+            page = following
+
+    def parse(self, scope: Scope, item: Any) -> Iterable[Record]:
+        return self._source(scope).parse(scope, item)
+
+    def confirm(self, scope: Scope, family: str, native_id: str) -> bool | None:
+        """A file that was just read to its end has nothing to add."""
+        del scope, family, native_id
+        return None
+
+    def check(self) -> Sequence[CheckResult]:
+        """One line for each area: whether its first row can be read."""
+        results = []
+        for source in self._sources:
+            try:
+                for scope in source.scopes():
+                    seen = sum(1 for _row in itertools.islice(source.rows(scope), 1))
+                    results.append(_result(allowed=True, detail=scope.key if seen else _("no rows in it")))
+            except ConnectorError as refused:
+                results.append(_result(allowed=False, detail=refused.message))
+        return results or [_result(allowed=False, detail=_("no path to read"))]
+
+    def setup(self, capability: Capability) -> SetupGuide:
+        """There is nothing to grant but the right to read the files."""
+        if capability is not Capability.DISCOVER:
+            raise ConfigError(_("nothing has to be granted for %(capability)r") % {"capability": capability.value})
+        return SetupGuide(
+            capability=capability,
+            terraform="# read the files: they lie beside Wardship; there is nothing to deploy\n",
+            cli="setfacl -m u:wardship:r accounts.csv   # Wardship must be able to read the files\n"
+            "wardship mapping new accounts.csv --out accounts.yaml\n"
+            "wardship connect add file accounts path=$PWD/accounts.csv mapping=$PWD/accounts.yaml\n",
+            portal=(N_("Export the list from the system's own screen and save it where Wardship can read the file."),),
+            remove="wardship connect remove accounts\nsetfacl -x u:wardship accounts.csv\n",
+        )
+
+    def _source(self, scope: Scope) -> Source:
+        for source in self._sources:
+            if any(scope.key == own.key for own in source.scopes()):
+                return source
+        raise UnexpectedResponse(_("the files no longer tell of %(scope)s") % {"scope": scope.key}, operation="read")
+
+
+class ExportFiles:
+    """Files of one recognised export format."""
+
+    as_of: datetime | None = None
+
+    def __init__(self, export: Export, paths: Sequence[Path], connection: Connection) -> None:
+        self._export, self._connection = export, connection
+        self._paths: dict[Scope, list[Path]] = defaultdict(list)
+        for path in paths:
+            for scope in export.scopes(path, connection):
+                self._paths[scope].append(path)
+
+    def scopes(self) -> Iterable[Scope]:
+        return list(self._paths)
+
+    def rows(self, scope: Scope) -> Iterator[Any]:
+        return itertools.chain.from_iterable(self._export.rows(path, scope) for path in self._paths[scope])
+
+    def parse(self, scope: Scope, item: Any) -> Iterable[Record]:
+        return self._export.parse(scope, item, self._connection)
+
+    def complete(self, scope: Scope) -> bool:
+        del scope
+        return bool(getattr(self._export, "COMPLETE", False))
+
+    def stamp(self) -> str:
+        return stamp_of(path for paths in self._paths.values() for path in paths)
+
+
+def connected(connection: Connection) -> FileReader:
+    """The reader of a stored connection; its path may be a pattern."""
+    path = connection.settings.get("path", "")
+    return FileReader(_sources(_expanded(path), connection, DriftLog()), DriftLog())
+
+
+def imported(paths: Sequence[Path], connection: Connection) -> FileReader:
+    """The reader of files given once. Raises ConfigError for what cannot be read as a whole."""
+    try:
+        return FileReader(_sources(paths, connection, DriftLog()), DriftLog())
+    except NotVisible as refused:
+        raise ConfigError(refused.message, advice=refused.advice) from None
+
+
+def stamp_of(paths: Iterable[Path]) -> str:
+    """A short digest over names, sizes and times of change; a file that is not there counts as such."""
+    parts = []
+    for path in sorted(set(paths)):
+        try:
+            status = path.stat()
+            parts.append(f"{path}\0{status.st_size}\0{status.st_mtime_ns}")
+        except OSError:
+            parts.append(f"{path}\0-")
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _sources(paths: Sequence[Path], connection: Connection, drift: Drift) -> list[Source]:
+    del drift
+    found: dict[str, tuple[Export, list[Path]]] = {}
+    for path in paths:
+        export = recognised(path)
+        if export is None:
+            raise ConfigError(
+                _("%(path)s: not an export that is known, and there is no mapping for it") % {"path": path},
+                advice=_("make a mapping with `wardship mapping new %(path)s` and give it as mapping=FILE")
+                % {"path": path},
+            )
+        found.setdefault(export.NAME, (export, []))[1].append(path)
+    return [ExportFiles(export, own, connection) for export, own in found.values()]
+
+
+def _expanded(pattern: str) -> list[Path]:
+    if not any(sign in pattern for sign in "*?["):
+        return [Path(pattern)] if pattern else []
+    found = sorted(itertools.islice(glob.iglob(pattern), MAX_FILES + 1))  # noqa: PTH207 - absolute patterns too
+    if len(found) > MAX_FILES:
+        raise ConfigError(_("more than %(n)d files") % {"n": MAX_FILES}, advice=_("give a narrower pattern as path"))
+    return [Path(name) for name in found]
+
+
+def _not_whole() -> Problem:
+    return Problem(
+        reason="not_whole",
+        detail=_("the file is not declared to hold everything that the system has: what it leaves out stays as it was"),
+    )
+
+
+def _result(*, allowed: bool, detail: str) -> CheckResult:
+    return CheckResult(permission="read the files", capability=Capability.DISCOVER, allowed=allowed, detail=detail)
