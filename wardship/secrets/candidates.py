@@ -1,0 +1,158 @@
+"""Where a name that speaks of secrets is given a value, in any syntax: code, configuration, markup, commands, headers.
+
+A candidate is only a place to judge (`features`, `scorer`): most are no secrets. Everything works on one piece of a
+line, with bounded repeats, so no text can make it slow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+WORDS = (
+    r"pass(?:w(?:or)?d|phrase|code|wrd)?|pwd|psw|secret|token|apikey|key|auth|cred|nonce|salt|bearer|basic|ntlm"
+    r"|identified|verifier|signature|sig|cookie|session|hash|login|license"
+)
+_WORD = re.compile(rf"(?i){WORDS}")
+_LEFT = re.compile(r"[\w.\-$@]{0,64}\Z")
+_RIGHT = re.compile(r"[\w\-.]{0,48}")
+_AFTER = re.compile(
+    r"""(?P<close>(?:\\{0,4}["'`]|[\])}*?!])*)
+        (?P<type>(?::[ ]?|[ ])&?[\w.\[\]<>?*]{1,30}[ ]{0,4}(?==[^=>]))?
+        [ \t]{0,12}
+        (?P<sep>=>|:=|\?=|\+=|={1,3}|!={1,2}|::?|->|<-|\(|,|>|(?<=[ \t])|%3[dD])
+        [ \t]{0,12}
+        (?P<wrap>(?:(?:new[ ])?[\w.:]{1,40}!?[(\[][ ]{0,2}){0,2})
+        (?P<prefix>[bBuUrRfFL@$]{0,2})
+        (?P<quote>\\{0,4}(?:\"{3}|'{3}|["'`]))?""",
+    re.VERBOSE,
+)
+_BARE = re.compile(r"[^\s\"'`<>,;(){}\[\]|&\\]{1,400}")
+_BARE_TO_SPACE = re.compile(r"[^\s\"'`]{1,400}")
+_ELEMENT = re.compile(r"[^<>\n]{1,400}(?=</)")
+_URL = re.compile(
+    r"(?i)\b([a-z][a-z0-9+.\-]{1,30}):\\{0,2}/\\{0,2}/([^\s:/@\"'<>]{0,100}):([^\s/@\"'<>]{1,200})@(?=[\w\[$%{<.-])"
+)
+_USER = re.compile(r"(?:^|\s)(?:-u|--user|--proxy-user)[ =]?[\"']?([\w.@+\-]{1,80}):([^\s\"']{1,200})")
+_PAIR = re.compile(
+    r"(?i)\\{0,2}[\"']?\s{0,4}[,;]?\s{0,8}\\{0,2}[\"']?(?:value|content|default|text)\\{0,2}[\"']?\s{0,4}[=:]\s{0,4}(?P<quote>\\{0,2}[\"'])"
+)
+_MORE = re.compile(r"\s{0,4},\s{0,4}[bBuUrRfFL@$]{0,2}(?P<quote>\\{0,2}[\"'`])")
+_ASSIGNS = frozenset(("=", ":=", "?=", "=>", ":", "+="))
+_LONGEST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """`text[begin:end]` is the value. `form` says how it stands there: "assign", "call", "pair", "element", "url"..."""
+
+    name: str
+    form: str
+    begin: int
+    end: int
+    separator: str = ""
+    quote: str = ""
+    wrap: str = ""
+    before: int = 0  # where the name begins
+    index: int = 0  # which argument of a call
+
+
+def candidates(text: str) -> Iterator[Candidate]:
+    """All places in a piece, in no order; places may overlap."""
+    for url in _URL.finditer(text):
+        yield Candidate("url", "url", url.start(3), url.end(3), url[1].lower(), before=url.start())
+    for user in _USER.finditer(text):
+        yield Candidate("user", "user", user.start(2), user.end(2), " ", before=user.start())
+    done = -1
+    for word in _WORD.finditer(text):
+        if word.start() < done:
+            continue
+        left = _LEFT.search(text, max(0, word.start() - 64), word.start())
+        begin = left.start() if left else word.start()
+        right = _RIGHT.match(text, word.end())
+        done = right.end() if right else word.end()
+        name_end = done
+        while name_end > word.end() and text[name_end - 1] in ".-":
+            name_end -= 1
+        done = name_end
+        yield from _values(text, begin, name_end)
+
+
+def _values(text: str, begin: int, name_end: int) -> Iterator[Candidate]:
+    name = text[begin:name_end]
+    after = _AFTER.match(text, name_end)
+    if after is None:
+        return
+    separator, quote = after["sep"], after["quote"] or ""
+    wrap = after["wrap"]
+    if after["close"] and (pair := _PAIR.match(text, name_end)):
+        end = _closing(text, pair.end(), pair["quote"])
+        yield Candidate(name, "pair", pair.end(), end, ":", pair["quote"], before=begin)
+        return
+    if separator == ">":
+        element = _ELEMENT.match(text, after.end("sep"))
+        if begin and text[begin - 1] == "<" and element:
+            yield Candidate(name, "element", element.start(), element.end(), ">", before=begin)
+        return
+    form = (
+        "call" if separator == "(" else "assign" if separator in _ASSIGNS else "list" if separator == "," else "compare"
+    )
+    if separator == "":
+        form = "space"
+        if not quote and not _directive(text, begin):
+            return
+    if quote:
+        end = _closing(text, after.end(), quote)
+        if end > after.end():
+            yield Candidate(name, form, after.end(), end, separator, quote, wrap, begin)
+        if form == "call" or wrap:
+            yield from _arguments(text, name, begin, end + len(quote), separator, wrap)
+        return
+    if separator in (",", "("):
+        return
+    start = after.start("wrap")
+    bare = (_BARE_TO_SPACE if separator == "=" and _line_start(text, begin) else _BARE).match(text, start)
+    if bare:
+        end = bare.end()
+        while end > start and text[end - 1] in ",;":
+            end -= 1
+        if end > start:
+            yield Candidate(name, form, start, end, separator, before=begin)
+
+
+def _arguments(text: str, name: str, begin: int, at: int, separator: str, wrap: str) -> Iterator[Candidate]:
+    for index in (1, 2):
+        more = _MORE.match(text, at)
+        if more is None:
+            return
+        end = _closing(text, more.end(), more["quote"])
+        yield Candidate(name, "call", more.end(), end, separator, more["quote"], wrap, begin, index)
+        at = end + len(more["quote"])
+
+
+def _closing(text: str, at: int, quote: str) -> int:
+    """Where the string that begins at `at` ends: at its quote, unescaped, or at the end of the piece."""
+    limit = min(len(text), at + _LONGEST)
+    end = at
+    while True:
+        end = text.find(quote, end, limit)
+        if end < 0:
+            return limit
+        escapes = 0
+        while end - escapes > at and text[end - escapes - 1] == "\\":
+            escapes += 1
+        if escapes % 2 == 0 or quote[0] == "\\":
+            return end
+        end += 1
+
+
+def _line_start(text: str, begin: int) -> bool:
+    head = text[max(0, begin - 24) : begin].strip(" \t-#/*$>\"'")
+    return head in ("", "export", "set", "ENV", "ARG", "env", "SET", "-e")
+
+
+def _directive(text: str, begin: int) -> bool:
+    """A word and its value side by side: an option of a command, or a line of a configuration."""
+    head = text[max(0, begin - 200) : begin].rstrip(" \t")
+    return not head or head[-1] == "-" or " login " in head or head.endswith((":", "=", '"', "'"))
