@@ -332,23 +332,21 @@ def test_without_a_path_the_text_tells_the_system() -> None:
     assert short(workflow_references(DEPLOY)) == short(workflow_references(DEPLOY, path=WORKFLOW))
 
 
+_WORDS = '${{ }} secrets . [ ] \' jobs: &a *a <<: - : with: | --- $X_Y { " """ /* vault environment: credentials( stage( path:'
 _PIECES = st.sampled_from(
-    ["${{", "}}", "secrets", ".", "[", "]", "'", "jobs:\n", "  a:\n", "    steps:\n", "      - run: ", "&a", "*a", "\n"]
-    + [
-        "<<: ",
-        "- ",
-        ": ",
-        "uses: hashicorp/vault-action@v3\n",
-        "with: ",
-        "|\n",
-        "---\n",
-        "$X_Y",
-        "\x00",
-        "é",
+    [
+        *_WORDS.split(),
+        "\n",
+        " ",
         "\t",
-        "{",
+        "\x00",
+        "\u2028",
+        "é",
+        "\n  a:",
+        "\n    steps:",
+        "\n      - run: ",
+        "id-token: write",
     ]
-    + ["credentials(", '"', '"""', "/*", "stage(", "path: ", "vault", "environment: ", "id-token: write\n", "\u2028"]
 )
 
 

@@ -59,17 +59,19 @@ def workflow_references(text: str, *, path: str = "") -> list[Reference]:
     return sorted(unique, key=lambda reference: reference.line)
 
 
-def oidc_subjects(text: str, *, repository: str) -> list[str]:
+def oidc_subjects(text: str, *, repository: str, path: str = "") -> list[str]:
     """The subjects of the identity tokens that a GitHub workflow can present to a cloud, sorted.
 
-    For jobs with `id-token: write` in `repository` ("acme/shop"), in GitHub's default form: a job with an environment
-    presents that, any other the pull request or the branch or tag that was pushed. Literal names only: a pattern
-    ("release/**"), an expression, a push to any branch or an event of another kind adds nothing.
+    For jobs with `id-token: write`, in GitHub's default form: a job with an environment presents that, any other the
+    pull request or the branch or tag that was pushed. Literal names only: a pattern ("release/**"), an expression, a
+    push to any branch or an event of another kind adds nothing. `repository` as its subjects spell it: "acme/shop", or
+    with the immutable ids that repositories made since July 2026 have there, "acme@12/shop@34" (docs.github.com,
+    "OIDC token claims"). A template of its own that an organisation set is not in the file.
     """
     found = set()
     for document in documents(text[:MAX_CHARS]):
         root = document.root or MISSING
-        for job in _github_jobs(root):
+        for job in _github_jobs(root) if _is_github(path, root) else ():
             if not job.may_ask_token:
                 continue
             if job.environment is not None:
@@ -380,23 +382,25 @@ def _gitlab_job(
 def _gitlab_secret(key: Node, secret: Node, around: _Around) -> Iterator[Reference]:
     """One entry of `secrets:`. Forms: docs.gitlab.com, "CI/CD YAML syntax reference", secrets."""
     vault = secret.get("vault")
-    if vault.text:  # "production/db/password@ops": path/field@mount; the engine is kv-v2
-        place, _, mount = vault.text.partition("@")
-        path = place.rpartition("/")[0]
-        yield replace(around, via="vault").reference(
-            "vault_path", f"{mount or 'kv-v2'}/data/{path}", key.line, key.text
-        )
-    elif vault.pairs:
-        engine, path = vault.get("engine"), vault.get("path").text
-        mount = engine.get("path").text
-        middle = "data/" if engine.get("name").text == "kv-v2" else ""
-        name = f"{mount}/{middle}{path}" if mount and path else None
-        yield replace(around, via="vault").reference("vault_path", name, key.line, key.text)
+    if vault:
+        yield replace(around, via="vault").reference("vault_path", _vault_path(vault), key.line, key.text)
     for store in ("azure_key_vault", "gcp_secret_manager", "aws_secrets_manager"):
         kept = secret.get(store)
         if kept:
             kept_as = kept.text or kept.get("name").text or kept.get("secret_id").text
             yield replace(around, via=store).reference("secret", kept_as or None, key.line, key.text)
+
+
+def _vault_path(vault: Node) -> str | None:
+    """In one word "production/db/password@ops" (path/field@mount, engine kv-v2), or engine and path apart."""
+    if vault.text:
+        place, _, mount = vault.text.partition("@")
+        return f"{mount or 'kv-v2'}/data/{place.rpartition('/')[0]}"
+    engine, path = vault.get("engine"), vault.get("path").text
+    mounted = engine.get("path").text
+    if not mounted or not path:
+        return None
+    return f"{mounted}/data/{path}" if engine.get("name").text == "kv-v2" else f"{mounted}/{path}"
 
 
 # --- Jenkins -----------------------------------------------------------------------------------------------------
