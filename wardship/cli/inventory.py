@@ -11,6 +11,7 @@ from wardship.sdk.i18n import N_, _
 
 _OWNERS = ("attested", "suggested", "lapsed", "unresolved", "none", "missing")
 _NOTHING_YET = N_("Nothing has been scanned yet. Start with `wardship scan`.")
+_THINGS = "identities systems credentials grants owners parts exposures secrets dependencies findings coverage".split()
 _TIERS = ("control_plane", "write", "sensitive_read", "read", "unknown")
 
 
@@ -178,9 +179,7 @@ def add_to(root: kit.Group) -> None:
     )
     @kit.argument(
         "thing",
-        type=click.Choice(
-            "identities systems credentials grants owners parts exposures secrets dependencies findings coverage".split()
-        ),
+        type=click.Choice(_THINGS),
         help=N_("What to export."),
     )
     @_filter_options

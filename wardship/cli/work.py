@@ -145,6 +145,13 @@ def read_all(
     return code
 
 
+def judge_again(app: App) -> None:
+    """Writes the facts and judges them: somebody has just said something that changes them."""
+    from wardship.services import evaluate
+
+    evaluate.again(app.workspace, actor=app.actor)
+
+
 def _unheard(_message: str) -> None:
     """The progress of what is quick."""
 

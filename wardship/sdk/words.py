@@ -37,6 +37,8 @@ _CREDENTIALS = {
     "ssh_key": N_("SSH key"),
     "stored_secret": N_("stored secret"),
     "identity_provider": N_("identity provider"),
+    "ci_secret": N_("CI secret"),
+    "signing_secret": N_("signing secret"),
 }
 _SEVERITIES = {
     "critical": N_("critical"),
@@ -111,6 +113,30 @@ _REASONS = {
     "unexpected": N_("unexpected answer"),
 }
 
+_STAGES = {
+    "found": N_("found"),
+    "vaulted": N_("vaulted"),
+    "moved": N_("consumers moved"),
+    "removed": N_("removed from the source"),
+    "purged": N_("purged"),
+}
+_VALIDITIES = {"active": N_("works"), "inactive": N_("dead")}
+_PLACES = {
+    "dotenv": N_("environment file"),
+    "container": N_("container environment"),
+    "ci_file": N_("CI file"),
+    "ci_variable": N_("CI variable"),
+    "ci_log": N_("CI log"),
+    "config": N_("configuration"),
+    "keystore": N_("key store"),
+    "code": N_("code"),
+    "notes": N_("notes"),
+    "chat": N_("chat"),
+    "ticket": N_("ticket"),
+    "wiki": N_("wiki"),
+    "file": N_("file"),
+}
+
 # column name -> its words. "unknown" means the same everywhere.
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "kind": _KINDS,
@@ -129,6 +155,9 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "change": _CHANGES,
     "family": _FAMILIES,
     "reason": _REASONS,
+    "stage": _STAGES,
+    "validity": _VALIDITIES,
+    "place": _PLACES,
 }
 
 

@@ -115,6 +115,13 @@ def evaluate(ws: Workspace, *, actor: str, scan_seq: int, wait_s: float = WAIT_S
             )
 
 
+def again(ws: Workspace, *, actor: str) -> Evaluation:
+    """Judges what is known, after somebody said something that changes it: no scan, the newest one's number."""
+    with ws.db.read() as conn:
+        newest = conn.scalar(sa.select(sa.func.max(tables.scan.c.seq))) or 0
+    return evaluate(ws, actor=actor, scan_seq=newest)
+
+
 @contextlib.contextmanager
 def _alone(db: Database, wait_s: float) -> Iterator[Lease]:
     """The lease of judging, given back at the end. Raises Conflict when another process keeps it for `wait_s`."""

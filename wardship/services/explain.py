@@ -26,6 +26,7 @@ from wardship.store.db import Database
 
 COLUMNS = (Column(name="section", label=N_("Section")), Column(name="text", label=N_("Text")))
 _MOST_GRANTS = 25
+_MOST_CONSUMERS = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +125,7 @@ def identity(
             lines=flagged or [_("No open finding. That says nothing about what could not be read.")],
         ),
         Section(id="credentials", title=_("Credentials"), lines=_credentials(detail, now)),
+        Section(id="exposures", title=_("Where its secrets stand and should not"), lines=_exposures(detail)),
         *_context(detail, now),
     ]
     worst = next((row for row in found if row["rule"] in known), None)
@@ -269,6 +271,19 @@ def _credentials(detail: Detail, now: datetime) -> list[str]:
     return lines or [_("no credential was read")]
 
 
+def _exposures(detail: Detail) -> list[str]:
+    lines = [
+        f"{row['authority']} {row['location']}"
+        + (f":{row['line']}" if row["line"] else "")
+        + "; "
+        + (_("in the history only") if row["in_head"] is False else _("there now"))
+        + "; "
+        + _("more: wardship secrets show %(uid)s") % {"uid": row["secret_uid"] or row["uid"]}
+        for row in detail.exposures[:_MOST_CONSUMERS]
+    ]
+    return lines or [_("nowhere in what was read; code that was not read may hold them")]
+
+
 def _age(row: Mapping[str, Any], now: datetime) -> str:
     since = row["last_rotated_at"] or row["created_at"]
     if since is None:
@@ -359,10 +374,21 @@ def _supplier(one: Mapping[str, Any], today: date) -> str:
 
 
 def _consumers(detail: Detail, now: datetime) -> list[str]:
-    return [
-        _("the identity itself: %(use)s") % {"use": _use(detail.identity, now)},
-        _("confirmed consumers: unknown; inferred consumers: not evaluated yet (they need telemetry and dependencies)"),
+    lines = [_("the identity itself: %(use)s") % {"use": _use(detail.identity, now)}]
+    lines += [
+        f"{word('confidence', row['confidence'])}: {row['consumer']} [{row['source']}]"
+        for row in detail.consumers[:_MOST_CONSUMERS]
     ]
+    if len(detail.consumers) > _MOST_CONSUMERS:
+        more = len(detail.consumers) - _MOST_CONSUMERS
+        lines.append(_("and %(n)d more: `wardship export dependencies`") % {"n": more})
+    lines += [
+        _("inferred: what runs with %(place)s, where its secret stands")
+        % {"place": f"{row['authority']} {row['location']}"}
+        for row in detail.exposures[:_MOST_CONSUMERS]
+        if row["in_head"] is not False
+    ]
+    return [*lines, _("other consumers: unknown; those that only the logs know are not evaluated yet")]
 
 
 def _breaks(detail: Detail, now: datetime) -> list[str]:

@@ -227,6 +227,8 @@ class Detail:
     credentials: Sequence[Row]
     grants: Sequence[Row]
     owners: Sequence[Row]
+    consumers: Sequence[Row]  # rows of `dependency`
+    exposures: Sequence[Row]  # of its credentials, where they should not stand
     coverage: Sequence[Row]  # every area of its systems
 
 
@@ -283,6 +285,19 @@ def detail(facts: Facts, uid: str) -> Detail:
             )
         ),
         owners=list(facts.rows("SELECT * FROM owner WHERE identity_uid = ? ORDER BY confidence DESC, uid", [uid])),
+        consumers=list(
+            facts.rows(
+                "SELECT * FROM dependency WHERE identity_uid = ? AND presence <> 'gone' ORDER BY confidence, consumer",
+                [uid],
+            )
+        ),
+        exposures=list(
+            facts.rows(
+                "SELECT * FROM exposure WHERE identity_uid = ? AND presence <> 'gone'"
+                " ORDER BY in_head IS NOT DISTINCT FROM FALSE, authority, location",
+                [uid],
+            )
+        ),
         coverage=list(
             facts.rows(f"SELECT * FROM coverage WHERE authority IN ({marks}) ORDER BY scope", authorities)  # noqa: S608 - question marks
         ),

@@ -78,7 +78,5 @@ def replay(
     reader = module.import_files([], connection) if scans.is_import(name) else module.connect(connection)
     report = replay_quarantine(ws.db, reader, connection_name=name, actor=actor)
     if report.replayed:
-        with ws.db.read() as conn:
-            newest = conn.scalar(sa.select(sa.func.max(tables.scan.c.seq))) or 0
-        evaluate.evaluate(ws, actor=actor, scan_seq=newest)
+        evaluate.again(ws, actor=actor)
     return report
