@@ -72,13 +72,14 @@ _RECORD_READERS = {
     "connectors/aws/read.py",
     "connectors/aws/report.py",
     "connectors/aws/services.py",
-    "connectors/entra/fields.py",
     "connectors/entra/parse.py",
     "connectors/entra/session.py",
+    "connectors/github/parse.py",
     "connectors/postgresql.py",
     "connectors/suppliers.py",
     "ingest/quarantine.py",
     "ingest/record.py",
+    "sdk/fields.py",
 }
 _NOT_SHOWN = ("model/", "sim/")  # the model translates nothing; what a simulator refuses, only its author reads
 

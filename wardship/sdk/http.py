@@ -6,7 +6,7 @@ the vendor's JSON or one of our errors, never an httpx exception:
     401                        AuthenticationFailed, after one try with a fresh token
     403                        MissingScope, with the vendor's code and the permission that the call names
     404                        NotVisible, or None where the caller says that absence is an answer
-    429                        waited for, then RateLimited
+    429                        waited for, then RateLimited; also a 403 that says when to come back
     5xx, cut, silent           retried where repeating is harmless, then Unavailable
     not JSON, too big, too deep, a redirect or link to another origin     UnexpectedResponse
 
@@ -336,7 +336,7 @@ class Http:
                 fresh_token_tried = True
                 if not self.auth.refused():
                     return outcome
-            elif outcome.status_code == 429:
+            elif _throttled(outcome):
                 self._gate.throttled(epoch)
                 self._wait_as_told(call, outcome, attempt, last=last)
             elif outcome.status_code in _RETRY_STATUS and call.idempotent and not last:
@@ -360,7 +360,7 @@ class Http:
             status = outcome.status_code
             self._note_skew(outcome)
         with self._lock:
-            self.stats.throttles += status == 429
+            self.stats.throttles += isinstance(outcome, httpx.Response) and _throttled(outcome)
         _log.debug(
             "http.call",
             system=self._system,
@@ -448,7 +448,7 @@ class Http:
 
     def _wait_as_told(self, call: _Call, response: httpx.Response, attempt: int, *, last: bool) -> None:
         now = http_date(response.headers.get("date")) or self._clock()
-        told = retry_after_s(response.headers.get("retry-after"), now=now)
+        told = _told_wait_s(response, now)
         if last or (told or 0.0) > self._budget.longest_wait_s:
             raise self._error(call, response, told)
         # Jitter on top of the system's own figure, so that all its clients do not come back in the same instant.
@@ -476,17 +476,33 @@ class Http:
                 system=self._system,
                 operation="token",
             )
+        if _throttled(response):
+            return RateLimited(what, retry_after_s=told_s, **where)
         if status == 401:
             return AuthenticationFailed(what, **where, advice=_("check the credential of this connection"))
         if status == 403:
             return MissingScope(what, scope=call.needs or refusal.code or "unknown", **where)
         if status == 404:
             return NotVisible(what, **where)
-        if status == 429:
-            return RateLimited(what, retry_after_s=told_s, **where)
         if status in _RETRY_STATUS or status >= 500:
             return Unavailable(what, **where)
         return UnexpectedResponse(what, **where)
+
+
+def _throttled(response: httpx.Response) -> bool:
+    """Whether the system asks us to slow down; GitHub says so with 403 and a time."""
+    if response.status_code != 403:
+        return response.status_code == 429
+    return "retry-after" in response.headers or response.headers.get("x-ratelimit-remaining") == "0"
+
+
+def _told_wait_s(response: httpx.Response, now: datetime) -> float | None:
+    """Seconds until the system wants to be asked again; None where it does not say."""
+    told = retry_after_s(response.headers.get("retry-after"), now=now)
+    resets = response.headers.get("x-ratelimit-reset", "")
+    if told is None and response.headers.get("x-ratelimit-remaining") == "0" and resets.isdecimal():
+        told = max(0.0, float(resets) - now.timestamp())  # an instant in UTC epoch seconds
+    return told
 
 
 def _after(now: float, seconds: float | None) -> float | None:

@@ -6,11 +6,13 @@ proves itself to the token endpoint (a secret, a signed assertion) is the connec
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import httpx
 
@@ -19,6 +21,8 @@ from wardship.model.secret import Secret
 from wardship.sdk.i18n import _
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
     from wardship.sdk.http import Http
 
 _EARLY = timedelta(minutes=5)  # a token is renewed this long before its end: clocks differ and calls take time
@@ -111,3 +115,34 @@ def _token_of(body: Any, now: datetime) -> Token:
     except (TypeError, ValueError):
         seconds = float(_DEFAULT_LIFE_S)
     return Token(Secret(body["access_token"]), now + timedelta(seconds=seconds))
+
+
+def rsa_key(pem: Secret) -> RSAPrivateKey | None:
+    """The RSA private key in a PEM text (which may hold more); None where there is no readable one."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    try:
+        key = serialization.load_pem_private_key(pem.reveal().encode(), password=None)
+    except (ValueError, TypeError):
+        return None
+    return key if isinstance(key, rsa.RSAPrivateKey) else None
+
+
+def signed_jwt(
+    key: RSAPrivateKey, claims: Mapping[str, Any], *, algorithm: Literal["RS256", "PS256"] = "RS256", **header: str
+) -> Secret:
+    """A JSON Web Token (RFC 7519) with these claims, signed. `header`: what its header says besides."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding
+
+    parts = ({"alg": algorithm, "typ": "JWT", **header}, dict(claims))
+    signed = ".".join(b64url(json.dumps(part, separators=(",", ":")).encode()) for part in parts)
+    pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=hashes.SHA256.digest_size)
+    signature = key.sign(signed.encode(), pss if algorithm == "PS256" else padding.PKCS1v15(), hashes.SHA256())
+    return Secret(f"{signed}.{b64url(signature)}")
+
+
+def b64url(raw: bytes) -> str:
+    """Base64 for URLs without padding, as JSON Web Tokens spell it."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

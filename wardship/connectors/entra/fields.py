@@ -1,106 +1,16 @@
-"""Reading one object of Graph's without trusting it: the id must be usable, the rest may be absent or odd."""
+"""One object of Microsoft Graph: `sdk.fields`, and the type that it may name."""
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
-from typing import Any
+from wardship.sdk import fields
+from wardship.sdk.fields import clean
 
-from wardship.model.errors import DataError
-from wardship.model.identity import MAX_TEXT_CHARS
-from wardship.sdk.connector import Drift
-
-_ID = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z._~-]{0,255}")  # goes into URLs: nothing that could lead elsewhere
+__all__ = ["Fields", "clean"]
 
 
-def clean(text: str) -> str:
-    """Text that every database takes: no NUL, no lone surrogates, at most MAX_TEXT_CHARS."""
-    return text[:MAX_TEXT_CHARS].replace("\x00", "").encode("utf-8", "replace").decode()
-
-
-class Fields:
-    """One object. An optional field of the wrong shape counts as drift and reads as not known."""
-
-    __slots__ = ("_drift", "_where", "raw")
-
-    def __init__(self, raw: dict[str, Any], where: str, drift: Drift) -> None:
-        self.raw, self._where, self._drift = raw, where, drift
-
-    def _odd(self, name: str, value: Any) -> None:
-        if value is not None:
-            self._drift.unexpected_shape(f"{self._where}.{name}", type(value).__name__)
-
-    def id(self, name: str = "id") -> str:
-        """An id that can be trusted in a key and in a URL. Raises DataError."""
-        value = self.raw.get(name)
-        if not isinstance(value, str) or not _ID.fullmatch(value):
-            raise DataError(f"{self._where}: {name} is missing or no id")
-        return value
+class Fields(fields.Fields):
+    __slots__ = ()
 
     def odata_type(self) -> str | None:
         value = self.raw.get("@odata.type")
         return value if isinstance(value, str) else None
-
-    def text(self, name: str) -> str | None:
-        """Text without what databases refuse; None when it is absent or empty."""
-        value = self.raw.get(name)
-        if isinstance(value, str):
-            return clean(value) or None
-        self._odd(name, value)
-        return None
-
-    def flag(self, name: str) -> bool | None:
-        value = self.raw.get(name)
-        if isinstance(value, bool):
-            return value
-        self._odd(name, value)
-        return None
-
-    def instant(self, name: str) -> datetime | None:
-        """An instant; None when absent, unreadable (drift) or Graph's "never", the year 1."""
-        value = self.raw.get(name)
-        if isinstance(value, str):
-            try:
-                at = datetime.fromisoformat(value)
-            except ValueError:
-                self._drift.unexpected_shape(f"{self._where}.{name}", "not a date")
-                return None
-            if at.tzinfo is None:
-                self._drift.unexpected_shape(f"{self._where}.{name}", "a date without a zone")
-                return None
-            return at if at.year > 1 else None
-        self._odd(name, value)
-        return None
-
-    def texts(self, name: str) -> list[str]:
-        value = self.raw.get(name)
-        if not isinstance(value, list):
-            self._odd(name, value)
-            return []
-        found = [clean(entry) for entry in value if isinstance(entry, str)]
-        if len(found) != len(value):
-            self._drift.unexpected_shape(f"{self._where}.{name}", "list with odd entries")
-        return [entry for entry in found if entry]
-
-    def child(self, name: str) -> Fields | None:
-        value = self.raw.get(name)
-        if isinstance(value, dict):
-            return Fields(value, f"{self._where}.{name}", self._drift)
-        self._odd(name, value)
-        return None
-
-    def need(self, name: str) -> Fields:
-        """An object that must be there. Raises DataError."""
-        found = self.child(name)
-        if found is None:
-            raise DataError(f"{self._where}: {name} is missing")
-        return found
-
-    def objects(self, name: str) -> list[Fields]:
-        """The objects of a list that matters as a whole. Raises DataError: half a list of credentials is a lie."""
-        value = self.raw.get(name)
-        if value is None:
-            return []
-        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-            raise DataError(f"{self._where}: {name} is no list of objects")
-        return [Fields(entry, f"{self._where}.{name}", self._drift) for entry in value]

@@ -19,7 +19,7 @@ from wardship.model.secret import Secret
 from wardship.sdk.connector import CallStats, Connection
 from wardship.sdk.http import Http, Refusal
 from wardship.sdk.i18n import _
-from wardship.sdk.oauth import Auth, ClientCredentials, StaticHeader
+from wardship.sdk.oauth import Auth, ClientCredentials, StaticHeader, b64url, rsa_key, signed_jwt
 
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _NO_LICENCE = "Authentication_RequestFromNonPremiumTenantOrB2CTenant"
@@ -135,20 +135,18 @@ def _claims(token: Secret) -> dict[str, object]:
 def _assertion(pem: Secret, client_id: str, audience: str, now_s: int) -> Secret:
     """A signed statement that we are `client_id` (RFC 7523), as Entra wants it: PS256 and a thumbprint."""
     from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import padding, rsa
+    from cryptography.hazmat.primitives import hashes
 
+    key = rsa_key(pem)
     try:
         certificate = x509.load_pem_x509_certificate(pem.reveal().encode())
-        key = serialization.load_pem_private_key(pem.reveal().encode(), password=None)
-    except (ValueError, TypeError):
+    except ValueError:
         key = None
-    if not isinstance(key, rsa.RSAPrivateKey):
+    if key is None:
         raise ConfigError(
             _("the certificate setting does not hold a certificate and an RSA private key in PEM"),
             advice=_("put both into one file, the key without a password, and refer to it as file:/path"),
         )
-    header = {"alg": "PS256", "typ": "JWT", "x5t#S256": _b64(certificate.fingerprint(hashes.SHA256()))}
     claims = {
         "aud": audience,
         "iss": client_id,
@@ -157,14 +155,5 @@ def _assertion(pem: Secret, client_id: str, audience: str, now_s: int) -> Secret
         "nbf": now_s,
         "exp": now_s + int(_ASSERTION_LIFE.total_seconds()),
     }
-    signed = ".".join(_b64(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
-    signature = key.sign(
-        signed.encode(),
-        padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=hashes.SHA256.digest_size),
-        hashes.SHA256(),
-    )
-    return Secret(f"{signed}.{_b64(signature)}")
-
-
-def _b64(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    thumbprint = b64url(certificate.fingerprint(hashes.SHA256()))
+    return signed_jwt(key, claims, algorithm="PS256", **{"x5t#S256": thumbprint})
