@@ -332,7 +332,10 @@ def test_without_a_path_the_text_tells_the_system() -> None:
     assert short(workflow_references(DEPLOY)) == short(workflow_references(DEPLOY, path=WORKFLOW))
 
 
-_WORDS = '${{ }} secrets . [ ] \' jobs: &a *a <<: - : with: | --- $X_Y { " """ /* vault environment: credentials( stage( path:'
+_WORDS = (
+    '${{ }} secrets . [ ] \' jobs: &a *a <<: - : with: | --- $X_Y { " """ /* vault environment: '
+    "credentials( stage( path:"
+)
 _PIECES = st.sampled_from(
     [
         *_WORDS.split(),

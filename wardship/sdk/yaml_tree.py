@@ -155,7 +155,7 @@ def _scalar(event: Any, line: int, lines: list[str]) -> Node:
             found[-1] = found[-1][: end.column]
         found[0] = found[0][start.column :]
         source = "\n".join(found)
-    is_null = event.style is None and event.value in _NULL
+    is_null = not event.style and event.value in _NULL
     return Node(line=line, text=event.value, is_null=is_null, source=source)
 
 
