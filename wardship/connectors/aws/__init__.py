@@ -1,7 +1,8 @@
 """Amazon Web Services: who and what may act in an account, read through botocore, and access keys changed.
 
 `manifest` says what is needed and what AWS cannot tell; `read` asks, `iam`, `report` and `services` make records of
-the answers; `policy` judges what a statement can do; `files` reads exports; `keys` is the acting protocol.
+the answers; `policy` judges what a statement can do; `files` reads exports; `keys` is the acting protocol;
+`active` tries a key that was found.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from typing import TYPE_CHECKING
 from wardship.connectors.aws.manifest import MANIFEST
 
 if TYPE_CHECKING:
+    from wardship.model.secret import Secret
     from wardship.sdk.connector import Actor, Connection, Connector, FileImport
 
-__all__ = ["MANIFEST", "act", "connect", "import_files"]
+__all__ = ["ACTIVE_CALL", "MANIFEST", "act", "connect", "import_files", "still_active"]
+
+ACTIVE_CALL = "sts:GetCallerIdentity"
 
 
 def connect(connection: Connection) -> Connector:
@@ -30,6 +34,13 @@ def act(connection: Connection) -> Actor:
     from wardship.connectors.aws.keys import AccessKeyActor
 
     return AccessKeyActor(connection)
+
+
+def still_active(connection: Connection, _detector: str, value: Secret, public_id: str | None) -> bool | None:
+    """Whether a found access key still works, asked by one call; only for accounts of this connection."""
+    from wardship.connectors.aws import active
+
+    return active.still_active(connection, value, public_id)
 
 
 def import_files(paths: Sequence[Path], connection: Connection) -> FileImport:

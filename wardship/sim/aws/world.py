@@ -15,6 +15,7 @@ Who may do what is not evaluated: everything is allowed that `deny` does not nam
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import threading
@@ -300,6 +301,11 @@ class AwsAccount:
                 key["last_used"] = [last_used.isoformat(), service, region]
         return key_id
 
+    def secret_of(self, key_id: str) -> str:
+        """The secret of an access key, for whoever plants it where it should not be."""
+        with self.world.reading() as state:
+            return str(state["keys"][key_id]["secret"])
+
     def root_key(self) -> str:
         """A key of the root user."""
         with self._changing() as (state, account):
@@ -458,16 +464,23 @@ def mint(state: Row, arn: str, created: str, *, seen_since: str | None = None) -
     """
     if sum(key["arn"] == arn and not key.get("deleted") for key in state["keys"].values()) >= 2:
         raise ConfigError(f"{arn} has two access keys")
-    key_id = new_id(state, "AKIA")
+    key_id = _key_id(state, arn.split(":")[4])
     state["keys"][key_id] = {
         "arn": arn,
-        "secret": f"simulated-{key_id}-{os.urandom(12).hex()}",
+        "secret": base64.b64encode(os.urandom(30)).decode(),  # 40 characters, as AWS's
         "status": "Active",
         "created": created,
         "history": [[seen_since or created, "Active"]],
         "last_used": None,
     }
     return key_id
+
+
+def _key_id(state: Row, account: str) -> str:
+    """The next id of an access key; as AWS's, it holds the number of its account (bits 7 to 46 of six bytes)."""
+    state["serial"] += 1
+    packed = (int(account) << 7).to_bytes(6, "big") + int(state["serial"]).to_bytes(4, "big")
+    return f"AKIA{base64.b32encode(packed).decode()}"
 
 
 def _plain(value: Any) -> Any:
