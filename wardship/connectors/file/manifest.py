@@ -16,10 +16,8 @@ MANIFEST = Manifest(
         Capability.IMPORT: (),
     },
     settings=(
-        Setting(name="path", help=N_("the file, or a pattern for several (exports/*.csv); read again at every scan")),
-        Setting(
-            name="mapping", help=N_("the mapping file that says what its columns mean, or the name of a shipped one")
-        ),
+        Setting(name="path", help=N_("the file, or a pattern for several (exports/*.csv); read anew at every scan")),
+        Setting(name="mapping", help=N_("the mapping file that says what its columns mean, or a shipped one's name")),
         Setting(
             name="url",
             help=N_("for a mapping of format postgresql: the database's URL with user and password, as a reference"),
@@ -38,7 +36,7 @@ MANIFEST = Manifest(
         BlindSpot(
             id="file.population",
             text=N_(
-                "Whether a file holds the whole population is declared, not known; without it nothing counts as gone."
+                "Whether a file is the whole population is declared, not known; without that nothing counts as gone."
             ),
         ),
     ),

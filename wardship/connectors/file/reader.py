@@ -8,29 +8,35 @@ nothing that it leaves out counts as missing (docs/trust.md).
 from __future__ import annotations
 
 import glob
-import hashlib
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from wardship.connectors.file.export import Export, recognised
+from wardship.connectors.file.formats.row import stamp_of
 from wardship.connectors.file.manifest import MANIFEST
-from wardship.model.errors import ConfigError, ConnectorError, NotVisible, UnexpectedResponse
+from wardship.connectors.file.mapped import MappedFiles
+from wardship.connectors.file.mapping import find_mapping, load_mapping
+from wardship.model.errors import ConfigError, ConnectorError, UnexpectedResponse
 from wardship.model.scan import Problem, RawPage, Scope
 from wardship.sdk.connector import CallStats, Capability, CheckResult, Connection, Drift, DriftLog, Record, SetupGuide
 from wardship.sdk.i18n import N_, _
 
 PAGE_ROWS = 500
 MAX_FILES = 1_000
+_FIRST_ROWS = 20
 
 
 class Source(Protocol):
     """Files of one kind: those of one mapping, or those of one export format."""
 
-    as_of: datetime | None  # when they were written, where they say it
+    @property
+    def as_of(self) -> datetime | None:
+        """When they were written, where they say it."""
 
     def scopes(self) -> Iterable[Scope]: ...
 
@@ -50,20 +56,25 @@ class FileReader:
 
     manifest = MANIFEST
 
-    def __init__(self, sources: Sequence[Source], drift: Drift) -> None:
+    def __init__(self, open_sources: Callable[[], Sequence[Source]], drift: DriftLog) -> None:
         self.stats = CallStats()
         self.drift = drift
-        self._sources = sources
+        self._open_sources = open_sources
+
+    @cached_property
+    def sources(self) -> Sequence[Source]:
+        """Raises ConfigError for settings that cannot be used, NotVisible for files that cannot be read."""
+        return self._open_sources()
 
     @property
     def as_of(self) -> datetime | None:
         """When the oldest of the files was written; None where one of them does not say."""
-        told = [source.as_of for source in self._sources]
+        told = [source.as_of for source in self.sources]
         known = [when for when in told if when is not None]
         return min(known) if known and len(known) == len(told) else None
 
     def scopes(self) -> Iterable[Scope]:
-        return [scope for source in self._sources for scope in source.scopes()]
+        return [scope for source in self.sources for scope in source.scopes()]
 
     def fetch(self, scope: Scope, token: str | None) -> Iterator[RawPage]:
         """Raises NotVisible for a file that cannot be read as a whole."""
@@ -98,13 +109,13 @@ class FileReader:
     def check(self) -> Sequence[CheckResult]:
         """One line for each area: whether its first row can be read."""
         results = []
-        for source in self._sources:
-            try:
+        try:
+            for source in self.sources:
                 for scope in source.scopes():
-                    seen = sum(1 for _row in itertools.islice(source.rows(scope), 1))
+                    seen = _begin(source, scope)
                     results.append(_result(allowed=True, detail=scope.key if seen else _("no rows in it")))
-            except ConnectorError as refused:
-                results.append(_result(allowed=False, detail=refused.message))
+        except (ConnectorError, ConfigError) as refused:
+            results.append(_result(allowed=False, detail=refused.message))
         return results or [_result(allowed=False, detail=_("no path to read"))]
 
     def setup(self, capability: Capability) -> SetupGuide:
@@ -121,11 +132,17 @@ class FileReader:
             remove="wardship connect remove accounts\nsetfacl -x u:wardship accounts.csv\n",
         )
 
+    @cached_property
+    def _by_scope(self) -> dict[str, Source]:
+        return {scope.key: source for source in self.sources for scope in source.scopes()}
+
     def _source(self, scope: Scope) -> Source:
-        for source in self._sources:
-            if any(scope.key == own.key for own in source.scopes()):
-                return source
-        raise UnexpectedResponse(_("the files no longer tell of %(scope)s") % {"scope": scope.key}, operation="read")
+        source = self._by_scope.get(scope.key)
+        if source is None:
+            raise UnexpectedResponse(
+                _("the files no longer tell of %(scope)s") % {"scope": scope.key}, operation="read"
+            )
+        return source
 
 
 class ExportFiles:
@@ -158,33 +175,27 @@ class ExportFiles:
 
 
 def connected(connection: Connection) -> FileReader:
-    """The reader of a stored connection; its path may be a pattern."""
-    path = connection.settings.get("path", "")
-    return FileReader(_sources(_expanded(path), connection, DriftLog()), DriftLog())
+    """The reader of a stored connection; its `path` may be a pattern. Files are looked at when they are read."""
+    drift = DriftLog()
+    return FileReader(lambda: _sources(_expanded(connection.settings.get("path", "")), connection, drift), drift)
 
 
 def imported(paths: Sequence[Path], connection: Connection) -> FileReader:
     """The reader of files given once. Raises ConfigError for what cannot be read as a whole."""
+    drift = DriftLog()
     try:
-        return FileReader(_sources(paths, connection, DriftLog()), DriftLog())
-    except NotVisible as refused:
+        sources = _sources(paths, connection, drift) if paths else []
+        for source in sources:
+            for scope in source.scopes():
+                _begin(source, scope)
+    except ConnectorError as refused:
         raise ConfigError(refused.message, advice=refused.advice) from None
-
-
-def stamp_of(paths: Iterable[Path]) -> str:
-    """A short digest over names, sizes and times of change; a file that is not there counts as such."""
-    parts = []
-    for path in sorted(set(paths)):
-        try:
-            status = path.stat()
-            parts.append(f"{path}\0{status.st_size}\0{status.st_mtime_ns}")
-        except OSError:
-            parts.append(f"{path}\0-")
-    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return FileReader(lambda: sources, drift)
 
 
 def _sources(paths: Sequence[Path], connection: Connection, drift: Drift) -> list[Source]:
-    del drift
+    if name := connection.settings.get("mapping"):
+        return [MappedFiles(load_mapping(find_mapping(name)), paths, connection, drift)]
     found: dict[str, tuple[Export, list[Path]]] = {}
     for path in paths:
         export = recognised(path)
@@ -196,6 +207,11 @@ def _sources(paths: Sequence[Path], connection: Connection, drift: Drift) -> lis
             )
         found.setdefault(export.NAME, (export, []))[1].append(path)
     return [ExportFiles(export, own, connection) for export, own in found.values()]
+
+
+def _begin(source: Source, scope: Scope) -> int:
+    """Reads the first rows: can it be opened at all, and has it the columns that are needed? How many there are."""
+    return sum(1 for _row in itertools.islice(source.rows(scope), _FIRST_ROWS))
 
 
 def _expanded(pattern: str) -> list[Path]:
