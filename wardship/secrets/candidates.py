@@ -10,11 +10,27 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from wardship.model.access import CredentialType
+from wardship.secrets.checks import stands_for_a_value
+
 WORDS = (
     r"pass(?:w(?:or)?d|phrase|code|wrd)?|pwd|psw|secret|token|apikey|key|auth|cred|nonce|salt|bearer|basic|ntlm"
     r"|identified|verifier|signature|sig|cookie|session|hash|login|license"
 )
 _WORD = re.compile(rf"(?i){WORDS}")
+_SEARCHED = "(?i:pass|pwd|psw|secret|token|key|auth|cred|nonce|salt|verifier|signature|cookie|session|identified|hash)"
+SEARCHES = (
+    rf"{_SEARCHED}[^\n\"'`]{{0,40}}[\"'`\\)\]}} ]{{0,4}}[=:,(> ]{{1,4}}[^\n\"'`]{{0,30}}[\"'`][^\s\"'`]{{4}}",
+    rf"{_SEARCHED}[\w.\-]{{0,24}}[\"'`\\)\]}}*]{{0,4}}[ \t]{{0,4}}(?:=|:|=>|%3D)[ \t]{{0,4}}[^\s\"'`,;(){{}}\[\]<>|&]{{4}}",
+    rf"{_SEARCHED}[\w.\-]{{0,24}}>[^<\n]{{3}}",
+    r"(?i:bearer|basic|ntlm|token)[ :]{1,3}[A-Za-z0-9+/=._\-]{6}",
+    r"(?i:pass|pwd|secret|token|key|auth)[\w\-]{0,12}[ \t]{1,8}[^\s=:(){}\[\]<>,;.]{4}[^\s=:(){}\[\]<>,;]{0,80}$",
+    r"(?i:-[\w\-]{0,20}(?:pass|pwd|secret|token|key))[\w\-]{0,12}[ \t]{1,4}[^\s\-]{4}",
+    r"://[^\s:/@\"'<>]{0,100}:[^\s/@\"'<>]{1,200}@",
+    r"(?:-u|--user|--proxy-user)[ =]{0,2}[\"']?[\w.@+\-]{1,80}:[^\s\"']",
+)
+"""What every candidate's line matches, for the prefilter."""
+
 _LEFT = re.compile(r"[\w.\-$@]{0,64}\Z")
 _RIGHT = re.compile(r"[\w\-.]{0,48}")
 _AFTER = re.compile(
@@ -156,3 +172,39 @@ def _directive(text: str, begin: int) -> bool:
     """A word and its value side by side: an option of a command, or a line of a configuration."""
     head = text[max(0, begin - 200) : begin].rstrip(" \t")
     return not head or head[-1] == "-" or " login " in head or head.endswith((":", "=", '"', "'"))
+
+
+def worth_judging(one: Candidate, value: str) -> bool:
+    """Cheap refusals before the features are computed: too short, prose, or the end of the text."""
+    return 3 <= len(value) and value.count(" ") <= 4 and not value.isspace()
+
+
+def is_literal(one: Candidate, value: str) -> bool:
+    """Whether a value in a credential file is one: named for a secret, no reference, no stand-in."""
+    named = re.search(r"(?i)(?:pass(?:w(?:or)?d|phrase)?|pwd|secret|token|key|auth|key_base)\Z", one.name)
+    return (
+        bool(named)
+        and one.form in ("assign", "element", "pair", "url", "space")
+        and len(value) >= 4
+        and " " not in value
+        and (
+            not re.search(r"^[$<{%!*]|\$\{|\{\{|^(?:true|false|null|none|yes|no)\Z", value, re.IGNORECASE)
+            and not stands_for_a_value(value)
+        )
+    )
+
+
+_KINDS = (
+    (re.compile(r"(?i)pass|pwd|psw|identified|url|user|basic"), "password", CredentialType.PASSWORD),
+    (re.compile(r"(?i)client.?secret|consumer.?secret|app.?secret"), "client_secret", CredentialType.CLIENT_SECRET),
+    (re.compile(r"(?i)token|bearer|ntlm|session|cookie|verifier"), "token", CredentialType.TOKEN),
+    (re.compile(r"(?i)api|key"), "api_key", CredentialType.API_KEY),
+)
+
+
+def kind_of(one: Candidate) -> tuple[str, CredentialType]:
+    """What the name says it is."""
+    for expression, kind, type_ in _KINDS:
+        if expression.search(one.name):
+            return kind, type_
+    return "secret", CredentialType.UNKNOWN

@@ -1,24 +1,27 @@
-"""The engine: a cheap search over all bytes, then a careful look at the few places that answer."""
+"""The engine: a cheap search over all bytes, then a careful look at the few places that answer (ADR 0021)."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 import re
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from wardship.model.access import CredentialType
 from wardship.model.exposure import DetectorTier
 from wardship.model.secret import Secret
-from wardship.secrets import providers
-from wardship.secrets.candidates import Candidate, candidates
+from wardship.secrets import candidates, checks, features, files, keys, providers, scorer
+from wardship.secrets import prefilter as prefilters
 from wardship.secrets.hit import Hit
-from wardship.secrets.prefilter import prefilter
 from wardship.secrets.text import Text
 
-_KEYED = r"(?i:pass|pwd|secret|token|key|auth|cred|nonce|login|verifier)"
+DEFAULT_LEAST = 0.5
+_FILE_SURE = 0.9  # a literal in a file that is there to hold credentials (docs/verified.md)
+_KEY_SURE = 0.97
+_PAIR_LINES = 8  # an AWS key id and its secret stand together
+_CODE = (candidates, checks, features, files, keys, prefilters, providers, scorer)
 
 
 class Engine(Protocol):
@@ -44,77 +47,132 @@ class _Found:
     end: int
     name: str | None = None
     public: bool = False
+    public_id: str | None = None
 
 
-class _Scanner:
-    def __init__(self) -> None:
-        self._formats = providers.load()
-        anchors = sorted({re.escape(anchor) for one in self._formats for anchor in one.anchors})
-        self._prefilter = prefilter(["|".join(anchors), _KEYED])
-        self.version = hashlib.sha256(providers.TABLE.read_bytes()).hexdigest()[:16]
+class Scanner:
+    """The engine with its detectors loaded; `load_engine` makes it."""
+
+    def __init__(self, *, least: float, notices: bool, weights: Path, fast: bool) -> None:
+        self._least = least
+        self._providers = providers.Providers(notices=notices)
+        self._scorer = scorer.load(weights)
+        expressions = [*keys.SEARCHES, *candidates.SEARCHES, *self._providers.prefilters]
+        self._prefilter = prefilters.prefilter(expressions) if fast else prefilters.SlowPrefilter(expressions)
+        self.version = _version(weights, f"{least} {notices}")
 
     def scan(self, data: bytes, *, path: str = "") -> list[Hit]:
         text = Text.of(data)
-        found: list[_Found] = []
+        found = list(_keys(text))
         if not text.binary:
+            place = features.Place.of(path)
+            certain = files.holds_credentials(path)
+            for detector, type_, begin, end in files.known(text.data, path):
+                sure = providers.UNLIKELY if checks.stands_for_a_value(text.value(begin, end)) else _FILE_SURE
+                found.append(_Found(detector, DetectorTier.PROVIDER, sure, type_, begin, end))
             for begin, end in self._prefilter.lines(text):
-                found += self._piece(text.data[begin:end].decode("latin-1"), begin)
-        return [_hit(text, one) for one in _best(found)]
+                for one in self._piece(text.data[begin:end].decode("latin-1"), place, certain):
+                    found.append(replace(one, begin=begin + one.begin, end=begin + one.end))
+        chosen = _best(one for one in found if one.confidence >= self._least)
+        return [_hit(text, one) for one in _with_pairs(text, chosen)]
 
-    def _piece(self, piece: str, offset: int) -> list[_Found]:
-        found = [
-            _Found(
-                one.id, DetectorTier.PROVIDER, one.confidence, one.type, offset + begin, offset + end, None, one.public
+    def _piece(self, piece: str, place: features.Place, certain: bool) -> Iterator[_Found]:
+        for match in self._providers.matches(piece):
+            yield _Found(
+                match.detector,
+                DetectorTier.PROVIDER,
+                match.confidence,
+                match.type,
+                match.begin,
+                match.end,
+                None,
+                match.public,
             )
-            for one, begin, end in providers.matches(self._formats, piece)
-        ]
-        for one in candidates(piece):
-            confidence = _guess(one, piece[one.begin : one.end])
-            if confidence > 0.5:
-                found.append(
-                    _Found(
-                        "generic.secret",
-                        DetectorTier.GENERIC,
-                        confidence,
-                        CredentialType.UNKNOWN,
-                        offset + one.begin,
-                        offset + one.end,
-                        one.name,
-                    )
-                )
-        return found
+        rarity = self._scorer.trigrams.rarity
+        for one in candidates.candidates(piece):
+            value = piece[one.begin : one.end]
+            if not candidates.worth_judging(one, value):
+                continue
+            confidence = self._scorer.probability(features.features(one, piece, place, rarity))
+            if certain and confidence < _FILE_SURE and candidates.is_literal(one, value):
+                confidence = _FILE_SURE
+            if confidence >= self._least:
+                kind, type_ = candidates.kind_of(one)
+                yield _Found(f"generic.{kind}", DetectorTier.GENERIC, confidence, type_, one.begin, one.end, one.name)
 
 
-def _guess(one: Candidate, value: str) -> float:
-    if not one.quote or one.form not in ("assign", "element", "pair") or len(value) < 8 or " " in value:
-        return 0.0
-    counts = Counter(value)
-    entropy = -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
-    return 0.8 if entropy > 3.2 and any(c.isdigit() for c in value) and re.fullmatch(r"[\w+/=.\-]+", value) else 0.0
+def _keys(text: Text) -> Iterator[_Found]:
+    if b"PRIVATE KEY" in text.data or b"PuTTY-User-Key" in text.data or b"LS0tLS1CRUdJTi" in text.data:
+        for begin, end in keys.private_keys(text.data):
+            yield _Found("private_key", DetectorTier.PROVIDER, _KEY_SURE, CredentialType.SSH_KEY, begin, end)
 
 
-def _best(found: list[_Found]) -> list[_Found]:
-    """By position; of those that overlap, the surest, the provider's word first."""
+def _best(found: Iterable[_Found]) -> list[_Found]:
+    """By position. Of those that overlap the provider's word comes first, then the surest, then the longest."""
     chosen: list[_Found] = []
     taken: set[int] = set()
-    for one in sorted(
-        found, key=lambda f: (f.tier is DetectorTier.GENERIC, -f.confidence, f.begin - f.end, f.begin, f.detector)
-    ):
-        if taken.isdisjoint(range(one.begin, one.end)):
-            taken.update(range(one.begin, one.end))
+
+    def rank(one: _Found) -> tuple[bool, bool, float, int, int, str]:
+        notice = one.detector.startswith("notice.")
+        return notice, one.tier is DetectorTier.GENERIC, -one.confidence, one.begin - one.end, one.begin, one.detector
+
+    for one in sorted(found, key=rank):
+        span = range(one.begin, one.end)
+        if taken.isdisjoint(span):
+            taken.update(span)
             chosen.append(one)
-    return sorted(chosen, key=lambda f: f.begin)
+    return sorted(chosen, key=lambda one: one.begin)
+
+
+def _with_pairs(text: Text, found: list[_Found]) -> list[_Found]:
+    """An AWS secret learns the id of the key it stands beside: the id is public and names the key in the inventory."""
+    ids = [one for one in found if one.detector == "aws.access_key"]
+    if not ids:
+        return found
+    paired = []
+    for one in found:
+        near = min(ids, key=lambda key: abs(key.begin - one.begin))
+        between = text.data[min(near.begin, one.begin) : max(near.begin, one.begin)]
+        if one.detector == "aws.secret_key" and between.count(b"\n") <= _PAIR_LINES:
+            paired.append(replace(one, public_id=text.value(near.begin, near.end)))
+        else:
+            paired.append(one)
+    return paired
 
 
 def _hit(text: Text, one: _Found) -> Hit:
-    value = text.value(one.begin, one.end)
+    value = Secret(text.value(one.begin, one.end))
     start, end, line, column = text.span(one.begin, one.end)
+    public = one.public_id or (value.reveal() if one.public else None)
+    if one.detector == "private_key":
+        public = keys.public_id(value)
     return Hit(
-        detector=one.detector, tier=one.tier, confidence=one.confidence, type=one.type, start=start, end=end, line=line, column=column,
-        value=Secret(value), name=one.name, public_id=value if one.public else None,
-    )  # fmt: skip
+        detector=one.detector,
+        tier=one.tier,
+        confidence=one.confidence,
+        type=one.type,
+        start=start,
+        end=end,
+        line=line,
+        column=column,
+        value=value,
+        name=one.name,
+        public_id=public,
+    )
 
 
-def load_engine() -> Engine:
-    """The engine with all detectors."""
-    return _Scanner()
+def _version(weights: Path, settings: str) -> str:
+    parts = [settings.encode(), providers.TABLE.read_bytes(), weights.read_bytes(), Path(__file__).read_bytes()]
+    parts += [Path(str(module.__file__)).read_bytes() for module in _CODE]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def load_engine(
+    *, least: float = DEFAULT_LEAST, notices: bool = False, weights: Path = scorer.WEIGHTS, fast: bool = True
+) -> Engine:
+    """The engine with all detectors.
+
+    `least`: hits of less confidence are left out; 0 gives all. `notices`: also what is no secret and worth a remark
+    (detectors "notice.*" and public keys). `fast` False: without hyperscan, the same answers.
+    """
+    return Scanner(least=least, notices=notices, weights=weights, fast=fast)
