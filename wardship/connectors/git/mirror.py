@@ -1,0 +1,131 @@
+"""The quarantined copy of a repository: a bare mirror of its own, without its configuration, hooks or working tree."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from wardship.connectors.git.process import Git
+from wardship.connectors.git.repository import Repository, guard, refuse_strange
+from wardship.model.secret import Secret
+
+_TOKEN = "WARDSHIP_GIT_TOKEN"  # noqa: S105 - the name of a variable
+_USER = "WARDSHIP_GIT_USERNAME"
+# git runs this through a shell; the values come from the environment, so neither argv nor a file ever holds them.
+_HELPER = f'!f() {{ test "$1" = get && printf "username=%s\\npassword=%s\\n" "${_USER}" "${_TOKEN}"; }}; f'
+_FETCH_S = 6 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tip:
+    """A reference and the commit it leads to."""
+
+    name: str
+    commit: str
+
+
+def update(git: Git, repository: Repository, *, token: Secret | None, username: str, allow_private: bool) -> None:
+    """Makes the mirror, or brings it up to date: then it has exactly the references that the repository has now.
+
+    Raises AddressRefused, MissingScope, NotVisible, Unavailable.
+    """
+    online = _online(git, repository, token, username, allow_private=allow_private)
+    if not git.mirror.is_dir():
+        fresh = git.folder / "fresh.git"
+        shutil.rmtree(fresh, ignore_errors=True)
+        clone = ["clone", "--quiet", "--mirror", "--no-local", "--template=", "--no-recurse-submodules"]
+        online.run([*clone, "--", repository.source, str(fresh)], name=repository.name, timeout_s=_FETCH_S)
+        fresh.rename(git.mirror)
+        return
+    fetch = ["fetch", "--quiet", "--prune", "--force", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"]
+    online.run([*fetch, "--", repository.source, "+refs/*:refs/*"], name=repository.name, timeout_s=_FETCH_S)
+    head = online.run(["ls-remote", "--symref", "--", repository.source, "HEAD"], name=repository.name)
+    _set_head(git, repository, head)
+    git.run(["gc", "--auto", "--quiet"], name=repository.name, timeout_s=_FETCH_S)
+
+
+def probe(git: Git, repository: Repository, *, token: Secret | None, username: str, allow_private: bool) -> None:
+    """Asks for the references and keeps nothing. Raises as `update`."""
+    online = _online(git, repository, token, username, allow_private=allow_private)
+    online.run(["ls-remote", "--quiet", "--", repository.source, "HEAD"], name=repository.name, timeout_s=120)
+
+
+def tips(git: Git, repository: Repository) -> list[Tip]:
+    """All references that lead to a commit, by name."""
+    form = "%(objecttype) %(*objecttype) %(objectname) %(*objectname) %(refname)"
+    found = []
+    for line in (
+        git.run(["for-each-ref", f"--format={form}"], name=repository.name).decode("utf-8", "replace").splitlines()
+    ):
+        kind, peeled_kind, commit, peeled, name = line.split(" ", 4)
+        if "commit" in (kind, peeled_kind):
+            found.append(Tip(name=name, commit=peeled if peeled_kind == "commit" else commit))
+    return found
+
+
+def head(git: Git, repository: Repository) -> tuple[str | None, str | None]:
+    """(default branch, its commit); None where HEAD names no branch, or one without a commit."""
+    try:
+        text = (git.mirror / "HEAD").read_text("utf-8").strip()
+    except (OSError, UnicodeError):
+        return None, None
+    branch = text.removeprefix("ref: refs/heads/") if text.startswith("ref: refs/heads/") else None
+    found = git.run(["cat-file", "--batch-check"], name=repository.name, given=b"HEAD\n").split()
+    return branch, found[0].decode("ascii") if found[1:2] == [b"commit"] else None
+
+
+def committed_at(git: Git, repository: Repository, commit: str | None) -> int | None:
+    """When `commit` was made, as its committer says, in seconds since 1970."""
+    if commit is None:
+        return None
+    told = git.run(["show", "--no-patch", "--format=%ct", commit], name=repository.name).strip()
+    return int(told) if told.isdigit() and len(told) < 12 else None
+
+
+def selected(found: Sequence[Tip], patterns: Sequence[str]) -> list[Tip]:
+    """The references whose branch or tag name fits one of the patterns; no pattern: all."""
+    if not patterns:
+        return list(found)
+    return [tip for tip in found if any(fnmatchcase(_short(tip.name), pattern) for pattern in patterns)]
+
+
+def _short(reference: str) -> str:
+    """refs/heads/release/1 and refs/remotes/origin/release/1 -> release/1"""
+    parts = reference.split("/", 3)
+    if reference.startswith("refs/remotes/") and len(parts) == 4:
+        return parts[3]
+    return reference.split("/", 2)[-1]
+
+
+def _netloc(repository: Repository) -> str:
+    return repository.host if repository.port == 443 else f"{repository.host}:{repository.port}"
+
+
+def _set_head(git: Git, repository: Repository, told: bytes) -> None:
+    """HEAD as the repository has it now: its default branch may have been renamed."""
+    for line in told.decode("utf-8", "replace").splitlines():
+        first, _tab, name = line.partition("\t")
+        if name == "HEAD" and first.startswith("ref: refs/heads/"):
+            git.run(["symbolic-ref", "HEAD", first.removeprefix("ref: ")], name=repository.name)
+            return
+    commit = next(
+        (line.split("\t")[0] for line in told.decode("utf-8", "replace").splitlines() if line.endswith("\tHEAD")), ""
+    )
+    if commit:
+        git.run(["update-ref", "--no-deref", "HEAD", commit], name=repository.name)
+
+
+def _online(git: Git, repository: Repository, token: Secret | None, username: str, *, allow_private: bool) -> Git:
+    """git with what it needs to reach this repository, and no other."""
+    addresses = guard(repository, allow_private=allow_private)
+    refuse_strange(repository)
+    git.prepare()
+    if repository.scheme != "https":
+        return replace(git, protocols=repository.scheme)
+    extra = [("http.curloptResolve", f"{repository.host}:{repository.port}:{','.join(addresses)}")]
+    if token is None:
+        return replace(git, protocols="https", extra=extra)
+    extra.append((f"credential.https://{_netloc(repository)}.helper", _HELPER))
+    return replace(git, protocols="https", extra=extra, secrets={_TOKEN: token.reveal(), _USER: username})
