@@ -17,6 +17,14 @@ ParameterValue = int | datetime
 CRITICALITIES = ("critical", "high", "medium", "low")
 
 
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "max_age_days": CRITICALITIES,
+    "expiry_warning_days": ("high", "medium", "low", "info"),
+    "due_days": tuple(Severity),
+}
+"""What a threshold of several numbers gives a number for."""
+
+
 def N_(message: str) -> str:  # noqa: N802 - gettext's own name; the model translates nothing, it only marks
     """Marks `message` for the catalogue and returns it unchanged."""
     return message
@@ -35,6 +43,10 @@ class ThresholdError(ConfigError):
 
 def _max_age() -> dict[str, int]:
     return {"critical": 30, "high": 90, "medium": 180, "low": 180}
+
+
+def _expiry_warning() -> dict[str, int]:
+    return {"high": 1, "medium": 7, "low": 14, "info": 30}
 
 
 def _due() -> dict[str, int]:
@@ -60,6 +72,14 @@ class Policy:
     """No criticality and no exception allows a static credential to be older than this many days."""
     max_lifetime_days: int = 730
     """Longest lifetime in days, from creation to expiry, that a credential may be given."""
+    expiry_warning_days: Mapping[str, int] = field(default_factory=_expiry_warning)
+    """Days before its end from which a credential without a successor is reported, by the severity it then has."""
+    max_consumers: int = 3
+    """Most consumers that one identity may serve before sharing it is reported."""
+    likely_percent: int = 50
+    """Certainty of a detector, in percent, from which something seen in a text is likely a secret."""
+    sure_percent: int = 90
+    """Certainty of a detector, in percent, from which it is taken as a secret without a doubt."""
     due_days: Mapping[str, int] = field(default_factory=_due)
     """Days from its opening until a finding is due, by severity."""
     owner_term_days: int = 365
@@ -75,7 +95,7 @@ class Policy:
         for threshold in fields(self):
             value = getattr(self, threshold.name)
             if isinstance(value, Mapping):
-                expected = list(Severity) if threshold.name == "due_days" else list(CRITICALITIES)
+                expected = list(_KEYS[threshold.name])
                 if set(value) != set(expected):
                     raise ThresholdError(
                         N_("policy %(name)s: names %(given)s"),
@@ -88,8 +108,15 @@ class Policy:
                     _check_number(f"{threshold.name}.{name}", days)
             else:
                 _check_number(threshold.name, value)
-        if self.drop_guard_percent > 100:
-            raise ThresholdError(N_("policy drop_guard_percent: more than 100"), N_("give a share from 0 to 100"))
+        for name in ("drop_guard_percent", "likely_percent", "sure_percent"):
+            if getattr(self, name) > 100:
+                raise ThresholdError(N_("policy %(name)s: more than 100"), N_("give a share from 0 to 100"), name=name)
+        warnings = [self.expiry_warning_days[name] for name in _KEYS["expiry_warning_days"]]
+        if warnings != sorted(warnings):
+            raise ThresholdError(
+                N_("policy expiry_warning_days: a higher severity begins earlier than a lower one"),
+                N_("give the fewest days to high and the most to info"),
+            )
         longest = max(*self.max_age_days.values(), self.max_age_undeclared_days)
         if longest > self.hard_max_age_days:
             raise ThresholdError(
