@@ -63,9 +63,23 @@ root = kit.Group(
     no_args_is_help=True,
 )
 
-from wardship.cli import audit, connect, doctor, finding, hook, inventory, leaks, quarantine, rules, scan, start, worker  # noqa: E402 - they add themselves to `root`
+from wardship.cli import (  # noqa: E402 - they add themselves to `root`
+    audit,
+    connect,
+    doctor,
+    finding,
+    hook,
+    inventory,
+    leaks,
+    mapping,
+    quarantine,
+    rules,
+    scan,
+    start,
+    worker,
+)
 
-for _part in (start, connect, scan, inventory, finding, leaks, hook, rules, quarantine, doctor, audit, worker):
+for _part in (start, connect, scan, mapping, inventory, finding, leaks, hook, rules, quarantine, doctor, audit, worker):
     _part.add_to(root)
 
 

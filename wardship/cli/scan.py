@@ -66,6 +66,7 @@ def add_to(root: kit.Group) -> None:
         examples=(
             "wardship import aws authorization-details.json credential-report.csv",
             "wardship import suppliers suppliers.csv",
+            "wardship import file accounts.csv mapping=accounts.yaml",
         ),
     )
     @kit.argument("connector", help=N_("Whose export it is, for example aws or entra."))
@@ -74,7 +75,7 @@ def add_to(root: kit.Group) -> None:
         nargs=-1,
         required=True,
         type=click.Path(path_type=Path),
-        help=N_("The files, as the vendor wrote them."),
+        help=N_("The files, as the vendor wrote them; a setting of the connector as NAME=VALUE."),
     )
     @kit.option(
         "--fail-on",
@@ -95,10 +96,11 @@ def add_to(root: kit.Group) -> None:
 
         work.ensure_workspace(run)
         with work.progress(run) as tell, work.opened(run, progress=tell) as app:
+            paths, settings = service.files_and_settings(connector, files, app.plugins)
             outcome = service.read_files(
                 app.workspace,
-                app.ambient(connector),
-                files,
+                app.ambient(connector, settings),
+                paths,
                 app.actor,
                 app.plugins,
                 as_of=listings.since_day(as_of, app.clock()) if as_of else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from wardship.model.scan import ScopeStatus
 from wardship.sdk import registry
 from wardship.sdk.connector import Capability, Connection
 from wardship.sdk.i18n import _, format_instant
-from wardship.services import evaluate
+from wardship.services import connect, evaluate
 from wardship.store import scans
 from wardship.store.workspace import Workspace
 
@@ -70,6 +70,29 @@ def systems_of(connection: Connection, plugins: Sequence[str] = ()) -> list[str]
     return sorted({scope.authority for scope in connector.scopes()})
 
 
+def files_and_settings(
+    connector: str, words: Sequence[Path], plugins: Sequence[str] = ()
+) -> tuple[list[Path], dict[str, str]]:
+    """The words of an import apart: NAME=VALUE of a setting that the connector knows, unless a file is called so.
+
+    Raises ConfigError for a literal secret.
+    """
+    manifest = registry.manifest(connector, plugins)
+    known = {setting.name for setting in manifest.settings}
+    files: list[Path] = []
+    settings: dict[str, str] = {}
+    for word in words:
+        name, equals, value = str(word).partition("=")
+        if equals and name in known and not word.exists():
+            settings[name] = value
+        else:
+            files.append(word)
+    connect.check_settings(
+        replace(manifest, settings=[replace(one, required=False) for one in manifest.settings]), settings
+    )
+    return files, settings
+
+
 def read_files(
     ws: Workspace,
     connection: Connection,
@@ -83,8 +106,8 @@ def read_files(
     """Imports the vendor's own export files. Raises ConfigError for files that are not there or not the vendor's.
 
     What they show counts as true now. So files may not speak of a system that was read live since the instant
-    `as_of` at which they were exported, nor, where that is not known (None), of one that was ever read live:
-    ConfigError, unless `force`.
+    `as_of` at which they were exported (None: the one that the files themselves tell), nor, where neither tells it, of
+    one that was ever read live: ConfigError, unless `force`.
     """
     manifest = registry.manifest(connection.connector, plugins)
     module = registry.connector_module(connection.connector, plugins)
@@ -105,7 +128,7 @@ def read_files(
             )
     reader = module.import_files(list(files), connection)
     if not force:
-        _refuse_older(ws, reader, as_of)
+        _refuse_older(ws, reader, as_of or getattr(reader, "as_of", None))
     return _read(ws, reader, connection, actor, scans.import_name(connection.name, _digest(files)))
 
 

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from wardship.connectors.file.manifest import MANIFEST
 
 if TYPE_CHECKING:
+    from wardship.connectors.file.guide import Draft
+    from wardship.connectors.file.mapping import FileMapping
     from wardship.connectors.file.reader import FileReader
     from wardship.sdk.connector import Connection
 
-__all__ = ["MANIFEST", "connect", "import_files"]
+__all__ = ["MANIFEST", "connect", "import_files", "load_mapping", "look", "shipped_mappings"]
 
 
 def connect(connection: Connection) -> FileReader:
@@ -32,3 +34,24 @@ def import_files(paths: Sequence[Path], connection: Connection) -> FileReader:
     from wardship.connectors.file.reader import imported
 
     return imported(paths, connection)
+
+
+def look(path: Path) -> Draft:
+    """What a file holds and the mapping that is proposed for it. Raises ConfigError, NotVisible."""
+    from wardship.connectors.file import guide
+
+    return guide.look(path)
+
+
+def load_mapping(name: str) -> FileMapping:
+    """The mapping in a file, or the shipped one of that name. Raises ConfigError with file, line and field."""
+    from wardship.connectors.file import mapping
+
+    return mapping.load_mapping(mapping.find_mapping(name))
+
+
+def shipped_mappings() -> list[FileMapping]:
+    """The ready-made mappings."""
+    from wardship.connectors.file import mapping
+
+    return [mapping.load_mapping(path) for path in mapping.shipped()]

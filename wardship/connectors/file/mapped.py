@@ -88,6 +88,12 @@ class MappedFiles:
         del scope
         return self.mapping.complete
 
+    def unmapped(self) -> list[str]:
+        """Columns seen so far that the mapping does not name, not even a part of them."""
+        named = {fold(name.partition(".")[0]) for name in self.mapping.columns | self.mapping.secret_columns}
+        named |= {fold(name) for name in self.mapping.columns | self.mapping.secret_columns}
+        return [name for name in self.columns_seen if fold(name) not in named]
+
     def stamp(self) -> str:
         return stamp_of(self.paths)
 

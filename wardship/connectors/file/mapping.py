@@ -18,10 +18,9 @@ from wardship.connectors.file.formats.row import Format, SourceOptions
 from wardship.connectors.file.formats.sql import check_query
 from wardship.connectors.file.sections import SECTIONS, Section
 from wardship.connectors.file.sections import Field as FieldForm
-from wardship.connectors.file.values import Expression, fold
+from wardship.connectors.file.values import Expression, fold, looks_secret
 from wardship.model.errors import ConfigError
 from wardship.sdk.i18n import _
-from wardship.sdk.redact import is_secret_name
 from wardship.sdk.yaml_file import YamlFile, read_yaml_file
 
 VERSION = 1
@@ -349,7 +348,7 @@ class _Loader:
             return
         if not self._flag((*place, "plain"), data.get("plain", False)):
             for name in expression.names:
-                if is_secret_name(name):
+                if looks_secret(name):
                     raise self._told.error(
                         place,
                         _("column %(name)s looks like a secret") % {"name": repr(name[:80])},

@@ -132,6 +132,11 @@ class FileReader:
             remove="wardship connect remove accounts\nsetfacl -x u:wardship accounts.csv\n",
         )
 
+    def unmapped(self) -> list[str]:
+        """Columns of the files read so far of which no mapping says anything."""
+        mapped = [source for source in self.sources if isinstance(source, MappedFiles)]
+        return [name for source in mapped for name in source.unmapped()]
+
     @cached_property
     def _by_scope(self) -> dict[str, Source]:
         return {scope.key: source for source in self.sources for scope in source.scopes()}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wardship.connectors.file.mapping import Condition, Entry, FileMapping
 from wardship.connectors.file.sections import Effect, PersonKind
-from wardship.connectors.file.values import Cells, Expression, Reading, fold, pieces
+from wardship.connectors.file.values import Cells, Expression, Reading, bare, fold, pieces
 from wardship.model.access import Credential, CredentialType, Grant, Tier, Usage, UseState
 from wardship.model.errors import DataError
 from wardship.model.exposure import Dependency, DependencyConfidence
@@ -17,6 +16,7 @@ from wardship.model.identity import MAX_TEXT_CHARS, Identity, IdentityKind, Pers
 from wardship.model.owner import Owner, OwnerRole
 from wardship.sdk.connector import Drift, Record
 from wardship.sdk.environment import environment_of
+from wardship.sdk.redact import redact_text
 
 _EMAIL = re.compile(r"[^\s@<>,;]{1,64}@[^\s@<>,;]{1,253}")
 
@@ -108,7 +108,7 @@ class _Row:
 
     def attributes(self) -> dict[str, Any]:
         found = {name: self.reading.texts(one) for name, one in self.entry.attributes.items()}
-        free = {name: [self._masked(text) for text in texts] for name, texts in found.items() if texts}
+        free = {name: [redact_text(text[:MAX_TEXT_CHARS]) for text in texts] for name, texts in found.items() if texts}
         return {name: texts[0] if len(texts) == 1 else texts for name, texts in free.items()}
 
     def aliases(self) -> tuple[tuple[str, str], ...]:
@@ -117,12 +117,6 @@ class _Row:
             for one in self.entry.aliases
             for text in self.reading.texts(one)
         )
-
-    @staticmethod
-    def _masked(text: str) -> str:
-        from wardship.sdk.redact import redact_text
-
-        return redact_text(text[:MAX_TEXT_CHARS])
 
 
 def _identities(row: _Row) -> Iterator[Record]:
@@ -308,5 +302,4 @@ def _environment(text: str | None) -> str | None:
     """In our words where it has some ("Producción" is production), else as it is written."""
     if text is None:
         return None
-    bare = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
-    return environment_of(bare) or text.lower()
+    return environment_of(bare(text)) or text.lower()

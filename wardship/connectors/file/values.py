@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from wardship.connectors.file.dates import DateForm, day_of, instant_of
 from wardship.model.errors import DataError
 from wardship.sdk.connector import Drift
-from wardship.sdk.redact import redact_text
+from wardship.sdk.redact import is_secret_name, redact_text
 
 Cells = Mapping[str, str | list[str] | None]
 """The mapped columns of one row."""
@@ -110,6 +110,17 @@ class Expression:
 def fold(text: str) -> str:
     """One spelling for comparing: composed, without case, single blanks."""
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+
+
+def bare(text: str) -> str:
+    """Without accents."""
+    return "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+
+
+def looks_secret(name: str) -> bool:
+    """Whether a column of this name holds secrets, in English or Spanish."""
+    plain = bare(name)
+    return is_secret_name(plain) or bool({"contrasena", "secreto", "secretos"} & set(plain.casefold().split()))
 
 
 def pieces(value: str | list[str] | None) -> list[str]:
