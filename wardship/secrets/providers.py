@@ -25,10 +25,18 @@ _CHECKED, _UNCHECKED = 0.99, 0.55  # the format's checksum agrees, or does not: 
 
 _TOKEN = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9][A-Za-z0-9_\-+/.~%]{12,1500}={0,2}(?![A-Za-z0-9])")
 _KEY_WORD = re.compile(r"key|secret|token|access|private|auth|pat\b|api|pass|credential|bearer|id\b|sid\b")
-_CLOSE = re.compile(r"""[\w\-. ]{0,24}["'`\])>]{0,3}\s{0,4}(?:=>?|:=?|,|\()?\s{0,4}["'`]?\Z""")
+_GAP = re.compile(r"""[\w\-. ]{0,40}["'`\])>]{0,3}[ \t]{0,4}(?:[\w.\-]{0,20}(?:=>?|:=?|,|\())?[ \t]{0,4}["'`]?\Z""")
+_DIRECT = re.compile(r"""["']?[ \t]{0,3}(?:=|:|[ \t])[ \t]{0,3}["']?\Z""")
+_PUBLIC = ("AAAA", "sha1-", "sha256", "sha512", "SHA256")  # public keys and digests
 _WORDY = re.compile(r"[A-Za-z]+(?:[_\-./][A-Za-z]+)*\Z|[A-Z0-9]+(?:_[A-Z0-9]+)+\Z|[a-z0-9]+(?:[._\-/][a-z0-9]+){2,}\Z")
 _NAME_PART = re.compile(r"(?i)^[a-z_\-.]*?(?:key|secret|token|access|private|auth)[_\-.]+")
+_BESIDE = (
+    r"(?i:key|secret|token|access|private|auth|pat|api)[\w.\- ]{0,24}[\"'\])]{0,2}[ =:(,\"'\-]{1,4}"
+    r"[A-Za-z_+/.\-]{0,12}[0-9][A-Za-z0-9_+/.\-]{8}"
+)
 _NEAR = 48
+_LEAST_TOKEN = 14
+_CLEAR_NAME = 6  # shorter names are words too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +100,7 @@ class Providers:
 
     @property
     def prefilters(self) -> list[str]:
-        return [one.prefilter for one in self._active]
+        return [_BESIDE, *(one.prefilter for one in self._active)]
 
     def matches(self, piece: str) -> Iterator[Match]:
         for one in self._active:
@@ -126,18 +134,18 @@ def _beside(service: str, folded: str, after: int, token: re.Match[str]) -> Matc
     begin, end = token.span()
     if begin < after:  # the name is part of the token: "coda-token-123e..."
         part = _NAME_PART.match(token[0][max(0, after - begin) :])
-        if part is None or after <= begin - len(service):
+        if part is None or after <= begin:
             return None
-        begin = max(begin, after) + part.end()
-        if end - begin < 14:
+        begin = after + part.end()
+        if end - begin < _LEAST_TOKEN:
             return None
-    elif begin - after > _NEAR:
-        return None
     gap = folded[after:begin]
-    if not _KEY_WORD.search(gap) or not _CLOSE.search(gap) or "\n" in gap:
+    if len(gap) > _NEAR or not _GAP.match(gap):
+        return None
+    if not _KEY_WORD.search(gap) and not (len(service) >= _CLEAR_NAME and _DIRECT.match(gap)):
         return None
     value = token.string[begin:end]
-    if not _random(value):
+    if not _random(value) or value.startswith(_PUBLIC):
         return None
     sure = UNLIKELY if made_up(value) > 0.45 or stands_for_a_value(value) else _SERVICE_SURE
     return Match(f"service.{service}", CredentialType.API_KEY, sure, begin, end)
