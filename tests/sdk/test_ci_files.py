@@ -149,6 +149,14 @@ def test_an_environment_with_a_colon_cannot_forge_a_subject() -> None:
     assert oidc_subjects(text, repository="a/b") == ["repo:a/b:environment:x%3Aref%3Arefs/heads/main"]
 
 
+def test_what_only_others_call_has_no_subjects_of_its_own() -> None:
+    text = "on: workflow_call\npermissions: {id-token: write}\njobs: {a: {environment: production}}\n"
+    assert oidc_subjects(text, repository="a/b") == []
+    assert oidc_subjects(text.replace("workflow_call", "[workflow_call, push]"), repository="a@1/b@2") == [
+        "repo:a@1/b@2:environment:production"
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -32,7 +32,7 @@ WORKFLOW = b"name: x\non:\n  push:\njobs:\n  a:\n"
         ),
         ("azure-pipelines.yml .circleci/config.yml bitbucket-pipelines.yml .travis.yml action.yml", Place.CI_FILE),
         (
-            "config/default.json main.tf prod.tfvars terraform.tfstate application.properties appsettings.json web.config",
+            "config/default.json main.tf prod.tfvars a.tfstate application.properties appsettings.json web.config",
             Place.CONFIG,
         ),
         (".npmrc .aws/credentials .kube/config settings.toml config/database.yml .netrc pom.xml", Place.CONFIG),

@@ -71,7 +71,9 @@ def oidc_subjects(text: str, *, repository: str, path: str = "") -> list[str]:
     found = set()
     for document in documents(text[:MAX_CHARS]):
         root = document.root or MISSING
-        for job in _github_jobs(root) if _is_github(path, root) else ():
+        if not _is_github(path, root) or _triggers(root) == {"workflow_call"}:
+            continue  # what only others call presents the subjects of its callers
+        for job in _github_jobs(root):
             if not job.may_ask_token:
                 continue
             if job.environment is not None:
