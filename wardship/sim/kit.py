@@ -142,10 +142,11 @@ class Simulator:
         """Declares the route of the decorated function. It returns JSON, an `Answer`, or raises `Refuse`.
 
         `scope`: the scope, or any one of several, that the token needs; `public`: no token is asked for.
+        A {name} of the template is one part of the path, a {*name} any number of them, also none.
         """
         needed = None if public else frozenset((scope,) if isinstance(scope, str) else scope or ())
-        parts = re.split(r"(\{\w+\})", template)
-        pattern = "".join(f"(?P<{p[1:-1]}>[^/]+)" if p[:1] == "{" else re.escape(p) for p in parts)
+        parts = re.split(r"(\{\*?\w+\})", template)
+        pattern = "".join(_part(p) for p in parts)
         literal = sum(len(p) for p in parts if p[:1] != "{")
 
         def declare(handler: Handler) -> Handler:
@@ -308,6 +309,12 @@ class Simulator:
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+def _part(part: str) -> str:
+    if part[:2] == "{*":
+        return f"(?P<{part[2:-1]}>.*)"
+    return f"(?P<{part[1:-1]}>[^/]+)" if part[:1] == "{" else re.escape(part)
 
 
 def _key(call: Call) -> str:
