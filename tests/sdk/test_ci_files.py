@@ -334,6 +334,15 @@ def test_a_jenkinsfile_names_credential_ids_and_the_stage() -> None:
     ]
 
 
+def test_a_list_of_credentials_over_several_lines() -> None:
+    text = "node {\n  sshagent(credentials: [\n    'one',\n    'two',\n  ]) { }\n  credentialsId:\n   'three'\n}\n"
+    assert [(one.name, one.line) for one in workflow_references(text, path="Jenkinsfile")] == [
+        ("one", 2),
+        ("two", 4),
+        ("three", 6),
+    ]
+
+
 def test_without_a_path_the_text_tells_the_system() -> None:
     assert short(workflow_references(JENKINS)) == short(workflow_references(JENKINS, path="Jenkinsfile"))
     assert short(workflow_references(GITLAB)) == short(workflow_references(GITLAB, path=".gitlab-ci.yml"))

@@ -8,6 +8,7 @@ line by line; then no job is known. What a reference leads to is for the caller 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -433,28 +434,33 @@ def _is_jenkins(path: str, text: str) -> bool:
 
 def _jenkins(text: str) -> Iterator[Reference]:
     code = _GROOVY.sub(lambda match: re.sub(r"[^\n]", " ", match[0]) if match["comment"] else match[0], text)
-    vault = "vault" in code.lower()
+    line_ends = [match.start() for match in re.finditer("\n", code)]
     stages = list(_STAGE.finditer(code))
-    stage, reached, end = None, 0, -1
-    for number, line in enumerate(code.split("\n"), 1):
-        start, end = end + 1, end + 1 + len(line)
-        while reached < len(stages) and stages[reached].start() < end:
-            stage = _groovy(stages[reached])
-            reached += 1
-        for match in _CREDENTIAL.finditer(code, start, end):
-            word, quoted = match[1], match[2] or match[3]
-            if quoted is None and word in ("withAWS", "sshagent"):
-                continue  # its `credentials:` stands elsewhere and is a match of its own
-            around = _Around(job=stage, via=word)
-            yield around.reference("secret", _groovy(match, 2), number, word)
-            if quoted and "[" in match[0]:
-                more = _MORE.match(code, match.end() + len(quoted) + 2, end)
-                while more:
-                    yield around.reference("secret", _groovy(more), number, word)
-                    more = _MORE.match(code, more.end(), end)
-        yield from _identities(line, number, None, _Around(job=stage))
-        for match in _VAULT_PATH.finditer(code, start, end) if vault else ():
-            yield _Around(job=stage, via="vault").reference("vault_path", _groovy(match), number, "path")
+    stage_starts = [match.start() for match in stages]
+
+    def at(position: int, via: str | None = None) -> tuple[_Around, int]:
+        passed = bisect_right(stage_starts, position)
+        stage = _groovy(stages[passed - 1]) if passed else None
+        return _Around(job=stage, via=via), bisect_left(line_ends, position) + 1
+
+    for match in _CREDENTIAL.finditer(code):
+        word, quoted = match[1], match[2] or match[3]
+        if quoted is None and word in ("withAWS", "sshagent"):
+            continue  # its `credentials:` stands elsewhere and is a match of its own
+        around, line = at(match.start(), word)
+        yield around.reference("secret", _groovy(match, 2), line, word)
+        if quoted and "[" in match[0]:
+            more = _MORE.match(code, match.end() + len(quoted) + 2)
+            while more:
+                yield around.reference("secret", _groovy(more), at(more.end())[1], word)
+                more = _MORE.match(code, more.end())
+    for match in _VAULT_PATH.finditer(code) if "vault" in code.lower() else ():
+        around, line = at(match.start(), "vault")
+        yield around.reference("vault_path", _groovy(match), line, "path")
+    start = 0
+    for number, text_line in enumerate(code.split("\n"), 1):
+        yield from _identities(text_line, number, None, at(start)[0])
+        start += len(text_line) + 1
 
 
 def _groovy(match: re.Match[str], group: int = 1) -> str | None:
