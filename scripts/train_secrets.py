@@ -25,7 +25,7 @@ import numpy as np
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.isotonic import IsotonicRegression
 
-from wardship.secrets.candidates import candidates
+from wardship.secrets.candidates import candidates, worth_judging
 from wardship.secrets.features import Place, features
 from wardship.secrets.scorer import WEIGHTS, Trigrams
 
@@ -72,7 +72,7 @@ def examples(folder: Path, model: Trigrams) -> Iterator[Example]:
             place = Place.of(f"{record['scope']}/{record['file']}{record['ext']}")
             first = record["lines"][0].encode("utf-8", "surrogatepass").decode("latin-1")
             for one in candidates(first):
-                if one.end - one.begin < 3:
+                if not worth_judging(one, first[one.begin : one.end], place.kind):
                     continue
                 start, end = record["value_start"], record["value_end"]
                 overlaps = start is not None and one.begin < (end or start + 1) and one.end > start
@@ -85,7 +85,7 @@ def fit(rows: list[Example]) -> GradientBoostingClassifier:
     per_record = Counter(row.record for row in rows)
     weights = np.array([1 / math.sqrt(per_record[row.record]) for row in rows])
     model = GradientBoostingClassifier(
-        n_estimators=140, max_depth=3, learning_rate=0.08, subsample=0.7, min_samples_leaf=6, max_features=0.4, random_state=SEED
+        n_estimators=90, max_depth=3, learning_rate=0.12, subsample=0.7, min_samples_leaf=6, max_features=0.4, random_state=SEED
     )
     model.fit(np.array([row.vector for row in rows]), np.array([row.true for row in rows]), sample_weight=weights)
     return model

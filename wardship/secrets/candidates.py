@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wardship.model.access import CredentialType
-from wardship.secrets.checks import stands_for_a_value
+from wardship.secrets.checks import decoded_password, stands_for_a_value
 
 WORDS = (
-    r"pass(?:w(?:or)?d|phrase|code|wrd)?|pwd|psw|secret|token|apikey|key|auth|cred|nonce|salt|bearer|basic|ntlm"
-    r"|identified|verifier|signature|sig|cookie|session|hash|login|license"
+    r"(?<!com)(?<!by)pass(?!ed|ing|iv|eng|age|port|es\b|thr)(?:w(?:or)?d|phrase|code|wrd)?|pwd|psw|secret(?!ar)|token(?!iz)|apikey"
+    r"|(?<!mon)(?<!tur)key(?!board|word|note|frame|press|down|up\b|stroke|pad)|auth(?!or(?!i)|en(?!t))|(?<!in)(?<!sa)cred(?!it|o)"
+    r"|nonce|salt|bearer|basic|ntlm|identified|verifier|cookie|session|hash|login|license"
 )
 _WORD = re.compile(rf"(?i){WORDS}")
-_SEARCHED = "(?i:pass|pwd|psw|secret|token|key|auth|cred|nonce|salt|verifier|signature|cookie|session|identified|hash)"
+_SEARCHED = "(?i:pass|pwd|psw|secret|token|key|auth|cred|nonce|salt|verifier|cookie|session|identified|hash)"
 SEARCHES = (
-    rf"{_SEARCHED}[^\n\"'`]{{0,40}}[\"'`\\)\]}} ]{{0,4}}[=:,(> ]{{1,4}}[^\n\"'`]{{0,30}}[\"'`][^\s\"'`]{{4}}",
+    rf"{_SEARCHED}[^\n\"'`]{{0,40}}[\"'`\\)\]}} ]{{0,4}}[=:,(> ]{{1,4}}[^\n\"'`]{{0,30}}[\"'`](?:[^\s\"'`]{{4}}|\{{)",
     rf"{_SEARCHED}[\w.\-]{{0,24}}[\"'`\\)\]}}*]{{0,4}}[ \t]{{0,4}}(?:=|:|=>|%3D)[ \t]{{0,4}}[^\s\"'`,;(){{}}\[\]<>|&]{{4}}",
     rf"{_SEARCHED}[\w.\-]{{0,24}}>[^<\n]{{3}}",
     r"(?i:bearer|basic|ntlm|token)[ :]{1,3}[A-Za-z0-9+/=._\-]{6}",
@@ -55,7 +56,13 @@ _PAIR = re.compile(
     r"(?i)\\{0,2}[\"']?\s{0,4}[,;]?\s{0,8}\\{0,2}[\"']?(?:value|content|default|text)\\{0,2}[\"']?\s{0,4}[=:]\s{0,4}(?P<quote>\\{0,2}[\"'])"
 )
 _MORE = re.compile(r"\s{0,4},\s{0,4}[bBuUrRfFL@$]{0,2}(?P<quote>\\{0,2}[\"'`])")
+_INNER = re.compile(r"""(?P<quote>\\{0,3}["'])\s{0,4}:\s{0,4}(?P=quote)(?P<v>[A-Za-z0-9_\-+/=.]{16,400})(?P=quote)""")
 _ASSIGNS = frozenset(("=", ":=", "?=", "=>", ":", "+="))
+_EXPRESSION = re.compile(
+    r"[A-Za-z_$&*!][\w$]*(?:(?:\.|->|::)[A-Za-z_$][\w$]*)*[.(:=+\-*?]*\Z|[\d.]+\Z"
+)  # a name, a member, a number
+_NO_SECRET = ("-----BEGIN", "ssh-", "ecdsa-", "AAAAB3Nz", "arn:")  # armour, public keys, names of resources
+_LITERAL_LOGIN = re.compile(r"(?![$%{<(\[:*])[^\s${}<>]{3,}\Z")
 _LONGEST = 1000
 
 
@@ -123,7 +130,9 @@ def _values(text: str, begin: int, name_end: int) -> Iterator[Candidate]:
         if end > after.end():
             yield Candidate(name, form, after.end(), end, separator, quote, wrap, begin)
         if form == "call" or wrap:
-            yield from _arguments(text, name, begin, end + len(quote), separator, wrap)
+            yield from _arguments(text, Candidate(name, "call", begin, end + len(quote), separator, "", wrap, begin))
+        if text[after.end() : after.end() + 1] == "{":
+            yield from _nested(text, name, after.end(), end)
         return
     if separator in (",", "("):
         return
@@ -133,18 +142,26 @@ def _values(text: str, begin: int, name_end: int) -> Iterator[Candidate]:
         end = bare.end()
         while end > start and text[end - 1] in ",;":
             end -= 1
-        if end > start:
+        if end > start and text[end : end + 1] not in ("(", ")", "["):
             yield Candidate(name, form, start, end, separator, before=begin)
 
 
-def _arguments(text: str, name: str, begin: int, at: int, separator: str, wrap: str) -> Iterator[Candidate]:
+def _arguments(text: str, first: Candidate) -> Iterator[Candidate]:
+    """The second and third string of a call whose first one ends at `first.end`."""
+    at = first.end
     for index in (1, 2):
         more = _MORE.match(text, at)
         if more is None:
             return
         end = _closing(text, more.end(), more["quote"])
-        yield Candidate(name, "call", more.end(), end, separator, more["quote"], wrap, begin, index)
+        yield replace(first, begin=more.end(), end=end, quote=more["quote"], index=index)
         at = end + len(more["quote"])
+
+
+def _nested(text: str, name: str, begin: int, end: int) -> Iterator[Candidate]:
+    """The values of an object that stands as text in the value: a header that carries JSON."""
+    for value in _INNER.finditer(text, begin, end):
+        yield Candidate(name, "assign", value.start("v"), value.end("v"), ":", value["quote"], before=begin)
 
 
 def _closing(text: str, at: int, quote: str) -> int:
@@ -174,9 +191,15 @@ def _directive(text: str, begin: int) -> bool:
     return not head or head[-1] == "-" or " login " in head or head.endswith((":", "=", '"', "'"))
 
 
-def worth_judging(one: Candidate, value: str) -> bool:
-    """Cheap refusals before the features are computed: too short, prose, or the end of the text."""
-    return 3 <= len(value) and value.count(" ") <= 4 and not value.isspace()
+def worth_judging(one: Candidate, value: str, kind: str) -> bool:
+    """Cheap refusals before the features are computed: too short, prose, an armoured block, an expression of code."""
+    if len(value) < 3 or value.count(" ") > 4 or value.isspace() or value.startswith(_NO_SECRET):
+        return False
+    if one.name.lower().endswith("login") and one.form != "call":
+        return False
+    if one.quote or one.form in ("url", "user", "element", "pair"):
+        return True
+    return not (kind == "code" and _EXPRESSION.match(value))
 
 
 def is_literal(one: Candidate, value: str) -> bool:
@@ -192,6 +215,24 @@ def is_literal(one: Candidate, value: str) -> bool:
             and not stands_for_a_value(value)
         )
     )
+
+
+_STAND_INS = frozenset(
+    "pass passwd password pw pwd p4ss secret user username name foo bar baz test token xxx changeme example login host port "
+    "pass1 pass2 password1 password2 mypassword mypass somepassword my_password guest none null default".split()
+)
+
+
+def is_login(one: Candidate, value: str) -> bool:
+    """Whether it is the password of a login that stands complete in the text: in an address, or as Basic credentials."""
+    password: str | None = value
+    if one.name.lower().endswith("basic"):
+        password = decoded_password(value)
+    elif one.form != "url":
+        return False
+    if password is None or password.lower() in _STAND_INS or stands_for_a_value(password):
+        return False
+    return bool(_LITERAL_LOGIN.match(password))
 
 
 _KINDS = (

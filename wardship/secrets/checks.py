@@ -65,10 +65,13 @@ def _follows(text: str, start: int, at: int) -> bool:
     )
 
 
-def private_key_in_base64(value: str) -> bool:
-    """Whether the base64 text holds a PEM private key, as in a Kubernetes secret."""
+def decoded_password(value: str) -> str | None:
+    """The password of "user:password" in base64; None when it is not that."""
+    if not 6 <= len(value) <= 400:
+        return None
     try:
-        plain = base64.b64decode(value[: len(value) // 4 * 4], validate=True)
+        plain = base64.b64decode(value + "=" * (-len(value) % 4), validate=True).decode("ascii")
     except (binascii.Error, ValueError):
-        return False
-    return b"PRIVATE KEY" in plain[:64]
+        return None
+    user, colon, password = plain.partition(":")
+    return password if colon and user and password and plain.isprintable() else None

@@ -19,6 +19,7 @@ from wardship.secrets.text import Text
 
 DEFAULT_LEAST = 0.5
 _FILE_SURE = 0.9  # a literal in a file that is there to hold credentials (docs/verified.md)
+_LOGIN_SURE = 0.75  # user and password in an address or a header
 _KEY_SURE = 0.97
 _PAIR_LINES = 8  # an AWS key id and its secret stand together
 _CODE = (candidates, checks, features, files, keys, prefilters, providers, scorer)
@@ -91,11 +92,13 @@ class Scanner:
         rarity = self._scorer.trigrams.rarity
         for one in candidates.candidates(piece):
             value = piece[one.begin : one.end]
-            if not candidates.worth_judging(one, value):
+            if not candidates.worth_judging(one, value, place.kind):
                 continue
             confidence = self._scorer.probability(features.features(one, piece, place, rarity))
-            if certain and confidence < _FILE_SURE and candidates.is_literal(one, value):
-                confidence = _FILE_SURE
+            if certain and candidates.is_literal(one, value):
+                confidence = max(confidence, _FILE_SURE)
+            elif candidates.is_login(one, value):
+                confidence = max(confidence, _LOGIN_SURE)
             if confidence >= self._least:
                 kind, type_ = candidates.kind_of(one)
                 yield _Found(f"generic.{kind}", DetectorTier.GENERIC, confidence, type_, one.begin, one.end, one.name)

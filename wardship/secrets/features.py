@@ -5,8 +5,6 @@ The order of `FEATURES` is the order of the vector; the weights were trained for
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import re
 from collections import Counter
@@ -15,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from wardship.secrets.candidates import Candidate
+from wardship.secrets.checks import decoded_password
 
 _CODE = frozenset(
     "py pyi js jsx ts tsx mjs go java kt kts rb rs c h cc cpp hpp cs php swift scala groovy gradle pl lua ex exs erl clj m".split()
@@ -174,18 +173,6 @@ def features(one: Candidate, text: str, place: Place, rarity: Callable[[str], fl
 
 def place_is_basic(one: Candidate) -> bool:
     return one.name.lower().endswith(("basic", "auth"))
-
-
-def decoded_password(value: str) -> str | None:
-    """The password of "user:password" in base64; None when it is not that."""
-    if not 6 <= len(value) <= 400:
-        return None
-    try:
-        plain = base64.b64decode(value + "=" * (-len(value) % 4), validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        return None
-    user, colon, password = plain.partition(":")
-    return password if colon and user and password and plain.isprintable() else None
 
 
 def entropy(counts: Counter[str], length: int) -> float:

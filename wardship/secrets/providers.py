@@ -39,7 +39,7 @@ _LEAST_TOKEN = 14
 _CLEAR_NAME = 6  # shorter names are words too
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Format:
     """One format; the fields are those of the table."""
 
@@ -97,15 +97,14 @@ class Providers:
         self.formats = [_format(row) for row in table["format"]]
         self.services: list[str] = table["services"]
         self._active = [one for one in self.formats if notices or not one.notice]
+        self._anchored = [(anchor, one) for one in self._active for anchor in one.anchors]
 
     @property
     def prefilters(self) -> list[str]:
         return [_BESIDE, *(one.prefilter for one in self._active)]
 
     def matches(self, piece: str) -> Iterator[Match]:
-        for one in self._active:
-            if not any(anchor in piece for anchor in one.anchors):
-                continue
+        for one in dict.fromkeys([one for anchor, one in self._anchored if anchor in piece]):
             if one.context and not re.search(one.context, piece):
                 continue
             for found in one.expression.finditer(piece):

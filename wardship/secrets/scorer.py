@@ -40,7 +40,7 @@ class Scorer:
     def __init__(self, weights: dict[str, Any]) -> None:
         self.trigrams = Trigrams(weights["trigrams"])
         self._base: float = weights["base"]
-        self._trees: list[list[list[float]]] = weights["trees"]
+        self._trees: list[list[Any]] = weights["trees"]
         self._calibration: list[list[float]] = weights["calibration"]
 
     def probability(self, vector: list[float]) -> float:
@@ -60,7 +60,7 @@ class Scorer:
         for tree in self._trees:
             node = tree[0]
             while len(node) > 1:
-                node = tree[int(node[2] if vector[int(node[0])] <= node[1] else node[3])]
+                node = tree[node[2] if vector[node[0]] <= node[1] else node[3]]
             total += node[0]
         return 1 / (1 + math.exp(-total))
 
