@@ -141,8 +141,7 @@ class _PublicFacts:
 def _public(key: object) -> _PublicFacts:
     """The facts of a public key of `cryptography`; nothing for a kind that no inventory knows."""
     if isinstance(key, rsa.RSAPublicKey | dsa.DSAPublicKey | ec.EllipticCurvePublicKey):
-        names = {rsa.RSAPublicKey: "RSA", dsa.DSAPublicKey: "DSA"}
-        algorithm = next((name for kind, name in names.items() if isinstance(key, kind)), "EC")
+        algorithm = "RSA" if isinstance(key, rsa.RSAPublicKey) else "DSA" if isinstance(key, dsa.DSAPublicKey) else "EC"
         return _PublicFacts(public_id=_try(lambda: _ssh_id(key)), algorithm=algorithm, bits=key.key_size)
     if isinstance(key, ed25519.Ed25519PublicKey):
         return _PublicFacts(public_id=_ssh_id(key), algorithm="ED25519", bits=256)
