@@ -218,22 +218,22 @@ def _tell(run: Run, ran: Ran, stage: str, today: date) -> None:
     blocked = by_state[State.BLOCKED]
     if blocked:
         late = stage == "post-commit"
-        title = _("%(n)d new secrets were committed") if late else _("%(n)d new secrets: stopped")
+        title = _("New secrets, committed: %(n)d") if late else _("New secrets, stopped: %(n)d")
         run.say(_strong(title % {"n": len(blocked)}, "31"))
         _tell_each(run, blocked)
         run.say()
-        run.say(_("Why it matters: %(what)s") % {"what": risk()})
-        run.say(_("What to do: %(what)s") % {"what": remedy()})
+        _tell_paragraph(run, _("Why it matters: %(what)s") % {"what": risk()})
+        _tell_paragraph(run, _("What to do: %(what)s") % {"what": remedy()})
         if late:
             run.say(_("The commit is not pushed yet: `git reset --soft HEAD~1` takes it back and keeps your work."))
     if ran.bypassed:
         run.note(_("This commit was made past its check (--no-verify, or no pre-commit hook); that is on record."))
     if by_state[State.PRESENT]:
-        run.note(_("%(n)d secrets were there before; they do not block:") % {"n": len(by_state[State.PRESENT])})
+        run.note(_("There before, so not blocking: %(n)d") % {"n": len(by_state[State.PRESENT])})
         for one in by_state[State.PRESENT][:10]:
             run.note(f"  {_where(one)}  {visible(one.detector)}")
     if by_state[State.ACCEPTED]:
-        run.note(_("%(n)d accepted by the baseline or a comment.") % {"n": len(by_state[State.ACCEPTED])})
+        run.note(_("Accepted by the baseline or a comment: %(n)d") % {"n": len(by_state[State.ACCEPTED])})
     for entry in ran.ending[:10]:
         run.note(_("Baseline: %(path)s %(when)s") % {"path": visible(entry.path), "when": last_day(entry, today)})
     for path, why in ran.outcome.unread[:10]:
@@ -253,6 +253,14 @@ def _tell_each(run: Run, findings: list[Finding]) -> None:
             run.say(f"    {one.note}")
     if len(findings) > _SHOWN:
         run.say("\n  " + _("and %(n)d more: --output json shows all") % {"n": len(findings) - _SHOWN})
+
+
+def _tell_paragraph(run: Run, text: str) -> None:
+    """On several lines, but never broken inside a command."""
+    import textwrap
+
+    for line in textwrap.wrap(text, 100, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False):
+        run.say(line)
 
 
 def _where(one: Finding) -> str:

@@ -166,10 +166,11 @@ def _is_name(remote: str) -> bool:
 def not_here(name: str | None) -> NotVisible:
     """What to raise where the clone lacks commits or contents of what is to be checked."""
     return NotVisible(
-        _("this clone does not hold all commits since %(base)s") % {"base": name or "?"},
+        _("this clone does not hold all commits and files that are to be checked (%(what)s)")
+        % {"what": name or "HEAD"},
         system="git",
         advice=_(
             "fetch the whole history: `fetch-depth: 0` (GitHub), `GIT_DEPTH: 0` (GitLab), no shallow clone (Jenkins), "
-            "or `git fetch --unshallow`"
+            "`git fetch --unshallow`; no partial clone"
         ),
     )

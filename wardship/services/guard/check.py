@@ -129,7 +129,6 @@ def _content(change: Change, blobs: Blobs, outcome: Outcome) -> bytes | None:
         return None
     if content is None:
         outcome.missing += 1
-        outcome.unread.append((shown(change.path), _("this clone does not have its content")))
     return content
 
 

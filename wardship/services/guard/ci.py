@@ -53,6 +53,8 @@ def range_of(environment: Mapping[str, str], repository: Repository) -> Range:
 def framework_lines(environment: Mapping[str, str]) -> Sequence[str]:
     """The pre-push line that the pre-commit framework gives in variables instead of on standard input."""
     ours, theirs = environment.get("PRE_COMMIT_TO_REF"), environment.get("PRE_COMMIT_FROM_REF")
+    if not ours and environment.get("PRE_COMMIT_REMOTE_NAME"):  # the other side has nothing yet: no range is told
+        ours = environment.get("PRE_COMMIT_LOCAL_BRANCH")
     return [f"HEAD {ours} HEAD {theirs or '0' * 40}"] if ours else []
 
 

@@ -166,12 +166,16 @@ class Blobs:
 
     def __init__(self, repository: Repository, *, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._process: subprocess.Popen[bytes] = subprocess.Popen(
+        self._at = repository.top or repository.folder
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             ["git", *_QUIET, *_NO_HOOKS, "cat-file", "--batch"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            cwd=repository.top or repository.folder,
+            cwd=self._at,
             env=_environment(keep=True),
         )
 
@@ -202,12 +206,10 @@ class Blobs:
         self._in.write(name.encode() + b"\n")
         self._in.flush()
         head = self._out.readline().split()
-        if not head:
-            raise Unavailable(
-                _("git %(command)s: %(what)s") % {"command": "cat-file", "what": _("it ended unexpectedly")},
-                system="git",
-                advice=_("run `git fsck` in the repository"),
-            )
+        if not head:  # git before 2.45 ends where a partial clone would have to fetch, which it must not
+            self._process.wait()
+            self._process = self._start()
+            return None
         if len(head) != 3 or head[1] != b"blob":
             self._skip(int(head[2]) + 1 if len(head) == 3 else 0)
             return None

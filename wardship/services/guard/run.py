@@ -103,8 +103,8 @@ def run(repository: Repository, ask: Ask, load: Callable[[], Engine], *, now: da
             min_confidence=ask.min_confidence,
         )
     outcome.commits = plan.commits
-    if outcome.missing and ask.stage is Stage.CI:
-        raise change.not_here(ask.base)
+    if outcome.missing:
+        raise change.not_here(ask.base or plan.commit_id)
     blocked, taken = outcome.count(State.BLOCKED), outcome.count(State.ACCEPTED)
     record = None
     if not ask.files:
@@ -176,7 +176,8 @@ def _pre_push(repository: Repository, ask: Ask) -> _Plan | None:
     if ask.base or ask.head:
         commits = change.between(repository, ask.base, ask.head or "HEAD")
     else:
-        commits = change.pushed(repository, ask.given or ci.framework_lines(ask.environment), ask.remote)
+        remote = ask.remote or ask.environment.get("PRE_COMMIT_REMOTE_NAME")
+        commits = change.pushed(repository, ask.given or ci.framework_lines(ask.environment), remote)
     return _of(repository, commits, commits[-1], _("%(n)d commits to be pushed")) if commits else None
 
 
