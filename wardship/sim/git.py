@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from wardship.model.errors import ConfigError
 from wardship.model.secret import Secret
@@ -40,6 +40,11 @@ class Repository:
         self.git("init", "--quiet", "--bare", f"--initial-branch={branch}", "--template=", ".")
         if origin:
             self.git("config", "remote.origin.url", origin)
+
+    @classmethod
+    def opened(cls, folder: Path) -> Self:
+        """A repository that stands there already. The dates of new commits begin anew."""
+        return cls(folder)
 
     def commit(
         self,

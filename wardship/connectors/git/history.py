@@ -19,6 +19,7 @@ from wardship.sdk.i18n import _
 
 COMMITS_A_PART = 10_000
 MAX_UNLISTABLE = 20  # commits; a history with more of them is left alone
+MAX_LISTING = 2 << 30  # bytes of memory: git holds the files of one commit, some 400 bytes each, before it lists them
 _LISTING_S = 1_800.0
 _BLOCK = 1 << 20
 _FILES = (b"100644", b"100755", b"100664")
@@ -77,22 +78,33 @@ class History:
                     yield Part(spool, len(commits))
                     return
                 last, start = _last_header(spool)
-                if last not in commits or len(self.unlistable) >= MAX_UNLISTABLE:
-                    raise _failed(self.name)
-                self.unlistable.append(last)
+                done = commits.index(last) if last in commits else 0
+                if len(commits) == 1 or len(self.unlistable) >= MAX_UNLISTABLE:
+                    self._leave_out(commits)
+                    return
                 spool.truncate(start)
-                done = commits.index(last)
-                yield Part(spool, done)
-                commits = commits[done + 1 :]
+                yield Part(spool, done)  # the commits before the last that was begun are whole
+            # Git was stopped while it wrote the last commit, or before it began to write the next.
+            before = len(self.unlistable)
+            yield from self._listed(commits[done : done + 1])
+            commits = commits[done + 1 :]
+            if commits and len(self.unlistable) == before:
+                yield from self._listed(commits[:1])
+                commits = commits[1:]
+
+    def _leave_out(self, commits: Sequence[str]) -> None:
+        if len(self.unlistable) >= MAX_UNLISTABLE:
+            raise _failed(self.name)
+        self.unlistable.extend(commits)
 
     def _list(self, commits: list[str], spool: IO[bytes]) -> bool:
         """False: git was stopped by its limits."""
         command = ["diff-tree", "--stdin", "-r", "-c", "--root", "--raw", "-z", "--no-abbrev", "--no-renames"]
-        command += ["--no-ext-diff", "--no-textconv", "--format=%H %at %ae"]
+        command += ["--no-ext-diff", "--no-textconv", "--always", "--format=%H %at %ae"]
         with tempfile.TemporaryFile(dir=self.git.folder) as stdin:
             stdin.write("".join(f"{commit}\n" for commit in commits).encode("ascii"))
             stdin.seek(0)
-            with ended(self.git.start(command, stdin=stdin, stdout=spool)) as child:
+            with ended(self.git.start(command, stdin=stdin, stdout=spool, memory_limit=MAX_LISTING)) as child:
                 try:
                     return child.wait(_LISTING_S) == 0
                 except subprocess.TimeoutExpired:

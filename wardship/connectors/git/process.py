@@ -95,6 +95,7 @@ class Git:
             "GIT_NO_LAZY_FETCH": "1",
             "GIT_NO_REPLACE_OBJECTS": "1",
             "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_FLUSH": "1",  # a listing that is cut short shows how far it came
             "GIT_ALLOW_PROTOCOL": self.protocols,
             "GIT_CONFIG_COUNT": str(len(self.extra)),
             **settings,
@@ -115,6 +116,7 @@ class Git:
         stdout: int | IO[Any] = subprocess.PIPE,
         stderr: int | IO[Any] = subprocess.DEVNULL,
         file_limit: int = MAX_SPOOL,
+        memory_limit: int = MAX_MEMORY,
     ) -> subprocess.Popen[bytes]:
         """A running git in the mirror (in its surroundings, while there is none)."""
         where = ["--git-dir", str(self.mirror)] if self.mirror.is_dir() else []
@@ -128,7 +130,7 @@ class Git:
             start_new_session=True,
         )
         with contextlib.suppress(ProcessLookupError):  # it is already over
-            resource.prlimit(child.pid, resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+            resource.prlimit(child.pid, resource.RLIMIT_AS, (memory_limit, memory_limit))
             resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (file_limit, file_limit))
             resource.prlimit(child.pid, resource.RLIMIT_CORE, (0, 0))
         return child

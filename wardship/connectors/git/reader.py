@@ -16,7 +16,7 @@ from typing import Any
 
 from wardship.connectors.git import history, mirror, report
 from wardship.connectors.git.manifest import MANIFEST, MAX_BLOB_MB, READ
-from wardship.connectors.git.pool import Finding, Order, Pair, Pool, shown
+from wardship.connectors.git.pool import BLOB_S, Finding, Order, Pair, Pool, shown
 from wardship.connectors.git.process import Git, check_version
 from wardship.connectors.git.repository import Repository, is_shallow, repositories
 from wardship.connectors.git.state import FORMAT, State
@@ -45,14 +45,17 @@ _EMPTY = frozenset(("e69de29bb2d1d6434b8b29ae775ad8c2e48c5391", hashlib.sha256(b
 
 
 class GitConnector:
-    """The repositories of one connection. `engine` makes the engine in the children ("module:function")."""
+    """The repositories of one connection.
+
+    `engine` makes the engine in the children ("module:function"); `blob_s` is what one file may take, in seconds.
+    """
 
     manifest = MANIFEST
 
-    def __init__(self, connection: Connection, *, engine: str = ENGINE) -> None:
+    def __init__(self, connection: Connection, *, engine: str = ENGINE, blob_s: float = BLOB_S) -> None:
         self.stats = CallStats()
         self.drift: Drift = DriftLog()
-        self._connection, self._engine = connection, engine
+        self._connection, self._engine, self._blob_s = connection, engine, blob_s
         self._settings = _Settings(connection.settings)
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._known: dict[str, Repository] | None = None
@@ -159,7 +162,11 @@ class GitConnector:
 
     def _order(self, git: Git) -> Order:
         return Order(
-            git=git, engine=self._engine, pepper=_pepper(self._connection), max_blob=self._settings.max_blob_bytes
+            git=git,
+            engine=self._engine,
+            pepper=_pepper(self._connection),
+            max_blob=self._settings.max_blob_bytes,
+            blob_s=self._blob_s,
         )
 
     def _access(self, repository: Repository) -> dict[str, Any]:
@@ -235,8 +242,8 @@ class _Reading:
         key = fingerprint(_pepper(self._connection), Secret("the key of this cache"))
         state.open_for(f"{FORMAT}:{pool.version}:{key}")
         tips = sorted({tip.commit for tip in self._tips})
-        read = self._read(pool, state, state.again(), 0)
         commits = self._history.commits(tips, state.tips(self._settings.digest))
+        read = self._read(pool, state, state.again(), 0)
         for part in self._history.parts(commits):
             read = self._read(pool, state, self._pairs(part), read)
             notable = frozenset(blob.encode("ascii") for blob in state.notable())

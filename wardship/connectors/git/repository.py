@@ -169,7 +169,8 @@ def _local(word: str) -> Repository:
     path = Path(word).expanduser().resolve()
     if path.is_file():
         return _bundle(path)
-    folder = next((found for one in (path, *path.parents) if (found := _git_folder(one))), None)
+    around = (path, *path.parents) if path.is_dir() else ()
+    folder = next((found for one in around if (found := _git_folder(one))), None)
     if folder is None:
         raise ConfigError(
             _("there is no git repository in %(path)s") % {"path": word[:200]},

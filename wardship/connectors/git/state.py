@@ -93,10 +93,19 @@ class State:
     # -------------------------------------------------------------- what is read already
 
     def tips(self, settings: str) -> list[str]:
-        """The commits whose history was listed completely under these settings."""
+        """The commits whose history was listed completely under these settings.
+
+        Under other settings the whole history is listed again, and what was skipped is asked for again.
+        """
         known = self._get("tips")
         said = json.loads(known) if known else {}
-        return said["commits"] if said.get("settings") == settings else []
+        if said.get("settings") == settings:
+            return [str(commit) for commit in said["commits"]]
+        self._db.execute("begin")
+        self._db.execute("delete from meta where key = 'tips'")
+        self._db.execute("delete from found where kind = 'skipped'")
+        self._db.execute("commit")
+        return []
 
     def set_tips(self, commits: Sequence[str], settings: str) -> None:
         self._set("tips", json.dumps({"commits": sorted(set(commits)), "settings": settings}))
@@ -125,15 +134,17 @@ class State:
     def record(
         self, done: Iterable[tuple[str, bytes]], found: Iterable[tuple[str, bytes, str, dict[str, Any]]]
     ) -> None:
-        """One batch, in one transaction. What died stays unscanned and is found as "skipped"."""
+        """One batch, in one transaction. What was skipped stays unscanned and is found as "skipped"."""
         self._db.execute("begin")
-        pairs = list(done)
+        told = list(found)
+        skipped = {(blob, path) for blob, path, kind, _body in told if kind == "skipped"}
+        pairs = [pair for pair in done if pair not in skipped]
         self._db.executemany("insert or ignore into scanned values (?)", ((key_of(*pair),) for pair in pairs))
         if self._retrying:
             self._db.executemany("delete from found where blob = ? and path = ? and kind = 'skipped'", pairs)
         self._db.executemany(
             "insert into found values (?, ?, ?, ?)",
-            ((blob, path, kind, json.dumps(body, sort_keys=True)) for blob, path, kind, body in found),
+            ((blob, path, kind, json.dumps(body, sort_keys=True)) for blob, path, kind, body in told),
         )
         self._db.execute("commit")
 
