@@ -78,14 +78,22 @@ def examples(folder: Path, model: Trigrams) -> Iterator[Example]:
                 overlaps = start is not None and one.begin < (end or start + 1) and one.end > start
                 if record["truth"] == "T" and not overlaps:
                     continue  # something else on the line of a secret: nobody judged it
-                yield Example(record["repo"], number, features(one, first, place, model.rarity), record["truth"] == "T", overlaps)
+                yield Example(
+                    record["repo"], number, features(one, first, place, model.rarity), record["truth"] == "T", overlaps
+                )
 
 
 def fit(rows: list[Example]) -> GradientBoostingClassifier:
     per_record = Counter(row.record for row in rows)
     weights = np.array([1 / math.sqrt(per_record[row.record]) for row in rows])
     model = GradientBoostingClassifier(
-        n_estimators=90, max_depth=3, learning_rate=0.12, subsample=0.7, min_samples_leaf=6, max_features=0.4, random_state=SEED
+        n_estimators=90,
+        max_depth=3,
+        learning_rate=0.12,
+        subsample=0.7,
+        min_samples_leaf=6,
+        max_features=0.4,
+        random_state=SEED,
     )
     model.fit(np.array([row.vector for row in rows]), np.array([row.true for row in rows]), sample_weight=weights)
     return model
@@ -101,7 +109,14 @@ def trees(model: GradientBoostingClassifier) -> list[list[list[float]]]:
                 nodes.append([round(float(tree.value[i][0][0]) * model.learning_rate, 5)])
             else:
                 threshold = float(tree.threshold[i])
-                nodes.append([int(tree.feature[i]), float(f"{threshold:.6g}"), int(tree.children_left[i]), int(tree.children_right[i])])
+                nodes.append(
+                    [
+                        int(tree.feature[i]),
+                        float(f"{threshold:.6g}"),
+                        int(tree.children_left[i]),
+                        int(tree.children_right[i]),
+                    ]
+                )
         made.append(nodes)
     return made
 
@@ -130,7 +145,10 @@ def main() -> None:
         found = [any(s >= threshold for s, _ in each) for each in held.values()]
         truth = [each[0][1] for each in held.values()]
         hits = sum(f and t for f, t in zip(found, truth, strict=True))
-        print(f"  {threshold}: precision {hits / max(1, sum(found)):.3f} recall of candidates {hits / sum(truth):.3f} ({hits} of {sum(truth)})")
+        print(
+            f"  {threshold}: precision {hits / max(1, sum(found)):.3f} "
+            f"recall of candidates {hits / sum(truth):.3f} ({hits} of {sum(truth)})"
+        )
     isotonic = IsotonicRegression(y_min=0.01, y_max=0.99, out_of_bounds="clip").fit(raw, true)
     points = sorted({float(x) for x in isotonic.X_thresholds_})
     calibration = [[round(x, 4), round(float(isotonic.predict([x])[0]), 4)] for x in points]

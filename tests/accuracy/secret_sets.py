@@ -42,14 +42,18 @@ class Sets:
 
 def load(archive: Path) -> Sets:
     files = {}
-    with archive.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed) as stream:
-        with tarfile.open(fileobj=io.BytesIO(stream.read())) as tar:
-            for entry in tar:
-                if entry.isfile() and (content := tar.extractfile(entry)):
-                    files[entry.name.removeprefix("./")] = content.read().decode("utf-8").splitlines()
+    unpacked = zstandard.ZstdDecompressor().stream_reader(archive.read_bytes()).read()
+    with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
+        for entry in tar:
+            if entry.isfile() and (content := tar.extractfile(entry)):
+                files[entry.name.removeprefix("./")] = content.read().decode("utf-8").splitlines()
     rows = {name: [json.loads(line) for line in lines] for name, lines in files.items() if name.endswith(".jsonl")}
     creddata = [
-        _creddata(row) for name, all_ in sorted(rows.items()) if name.startswith("creddata/") for row in all_ if row["truth"] != "X"
+        _creddata(row)
+        for name, all_ in sorted(rows.items())
+        if name.startswith("creddata/")
+        for row in all_
+        if row["truth"] != "X"
     ]
     samples = []
     for name, group in (("kingfisher/examples.jsonl", "kingfisher"), ("gitleaks/rule-samples.jsonl", "gitleaks")):
@@ -58,7 +62,9 @@ def load(archive: Path) -> Sets:
                 for number, text in enumerate(texts):
                     content = text.encode("utf-8", "surrogatepass")
                     lines = frozenset(range(1, content.count(b"\n") + 2))
-                    samples.append(Record(f"sample/{row['rule']}.{number}.txt", content, lines, true, group, row["rule"]))
+                    samples.append(
+                        Record(f"sample/{row['rule']}.{number}.txt", content, lines, true, group, row["rule"])
+                    )
     return Sets(creddata, samples, [_leaky(row) for row in rows["leaky-repo/files.jsonl"]])
 
 
@@ -68,7 +74,9 @@ def _creddata(row: dict[str, Any]) -> Record:
     first = len(before) + 1
     counted = frozenset(range(first, first + len(lines)))
     path = f"{row['scope']}/{row['file']}{row['ext']}"
-    return Record(path, content.encode("utf-8", "surrogatepass"), counted, row["truth"] == "T", row["repo"], row["category"])
+    return Record(
+        path, content.encode("utf-8", "surrogatepass"), counted, row["truth"] == "T", row["repo"], row["category"]
+    )
 
 
 def _leaky(row: dict[str, Any]) -> tuple[str, bytes, int]:

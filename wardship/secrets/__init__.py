@@ -6,8 +6,19 @@
 Whoever calls decides what becomes of a hit; the value is a `Secret` and leaves only as a fingerprint (`fingerprint`).
 """
 
+from wardship.secrets.catalogue import Detector, advice, detector_title, detectors
 from wardship.secrets.engine import Engine, load_engine
 from wardship.secrets.fingerprint import fingerprint, normalise
 from wardship.secrets.hit import Hit
 
-__all__ = ["Engine", "Hit", "fingerprint", "load_engine", "normalise"]
+__all__ = [
+    "Detector",
+    "Engine",
+    "Hit",
+    "advice",
+    "detector_title",
+    "detectors",
+    "fingerprint",
+    "load_engine",
+    "normalise",
+]

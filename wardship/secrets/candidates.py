@@ -22,7 +22,10 @@ _WORD = re.compile(rf"(?i){WORDS}")
 _SEARCHED = "(?i:pass|pwd|psw|secret|token|key|auth|cred|nonce|salt|verifier|cookie|session|identified|hash)"
 SEARCHES = (
     rf"{_SEARCHED}[^\n\"'`]{{0,40}}[\"'`\\)\]}} ]{{0,4}}[=:,(> ]{{1,4}}[^\n\"'`]{{0,30}}[\"'`](?:[^\s\"'`]{{4}}|\{{)",
-    rf"{_SEARCHED}[\w.\-]{{0,24}}[\"'`\\)\]}}*]{{0,4}}[ \t]{{0,4}}(?:=|:|=>|%3D)[ \t]{{0,4}}[^\s\"'`,;(){{}}\[\]<>|&]{{4}}",
+    (
+        rf"{_SEARCHED}[\w.\-]{{0,24}}[\"'`\\)\]}}*]{{0,4}}[ \t]{{0,4}}(?:=|:|=>|%3D)[ \t]{{0,4}}"
+        r"[^\s\"'`,;(){}\[\]<>|&]{4}"
+    ),
     rf"{_SEARCHED}[\w.\-]{{0,24}}>[^<\n]{{3}}",
     r"(?i:bearer|basic|ntlm|token)[ :]{1,3}[A-Za-z0-9+/=._\-]{6}",
     r"(?i:login [^\s]{1,80} password)[ \t]{1,8}[^\s]{3}",
@@ -218,13 +221,13 @@ def is_literal(one: Candidate, value: str) -> bool:
 
 
 _STAND_INS = frozenset(
-    "pass passwd password pw pwd p4ss secret user username name foo bar baz test token xxx changeme example login host port "
-    "pass1 pass2 password1 password2 mypassword mypass somepassword my_password guest none null default".split()
+    "pass passwd password pw pwd p4ss secret user username name foo bar baz test token xxx changeme example login host "
+    "port pass1 pass2 password1 password2 mypassword mypass somepassword my_password guest none null default".split()
 )
 
 
 def is_login(one: Candidate, value: str) -> bool:
-    """Whether it is the password of a login that stands complete in the text: in an address, or as Basic credentials."""
+    """Whether it is the password of a login that stands complete in the text: an address, Basic credentials."""
     password: str | None = value
     if one.name.lower().endswith("basic"):
         password = decoded_password(value)
@@ -243,9 +246,17 @@ _KINDS = (
 )
 
 
+_OTHER_KIND = ("secret", CredentialType.UNKNOWN)
+
+
 def kind_of(one: Candidate) -> tuple[str, CredentialType]:
     """What the name says it is."""
     for expression, kind, type_ in _KINDS:
         if expression.search(one.name):
             return kind, type_
-    return "secret", CredentialType.UNKNOWN
+    return _OTHER_KIND
+
+
+def kinds() -> list[tuple[str, CredentialType]]:
+    """Every answer of `kind_of`."""
+    return [*((kind, type_) for _expression, kind, type_ in _KINDS), _OTHER_KIND]

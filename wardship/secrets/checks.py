@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _FILLER = re.compile(
-    r"(?i)x{5,}|\*{3,}|\.{3}|_{4,}|-{6,}|0{8,}|change.?me|your[_\-. ]|placeholder|redacted|example|dummy|<[a-z_ \-]+>|insert.?(?:your|here)"
+    r"(?i)x{5,}|\*{3,}|\.{3}|_{4,}|-{6,}|0{8,}|change.?me|your[_\-. ]|placeholder|redacted|example"
+    r"|dummy|<[a-z_ \-]+>|insert.?(?:your|here)"
 )  # fmt: skip
 _KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _RUN = 4

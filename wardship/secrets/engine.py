@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,8 +57,7 @@ class Scanner:
         self._least = least
         self._providers = providers.Providers(notices=notices)
         self._scorer = scorer.load(weights)
-        expressions = [*keys.SEARCHES, *candidates.SEARCHES, *self._providers.prefilters]
-        self._prefilter = prefilters.prefilter(expressions) if fast else prefilters.SlowPrefilter(expressions)
+        self._prefilter = prefilters.prefilter(candidates.SEARCHES, self._providers.prefilters, fast=fast)
         self.version = _version(weights, f"{least} {notices}")
 
     def scan(self, data: bytes, *, path: str = "") -> list[Hit]:
@@ -71,34 +69,41 @@ class Scanner:
             for detector, type_, begin, end in files.known(text.data, path):
                 sure = providers.UNLIKELY if checks.stands_for_a_value(text.value(begin, end)) else _FILE_SURE
                 found.append(_Found(detector, DetectorTier.PROVIDER, sure, type_, begin, end))
-            for begin, end in self._prefilter.lines(text):
-                for one in self._piece(text.data[begin:end].decode("latin-1"), place, certain):
-                    found.append(replace(one, begin=begin + one.begin, end=begin + one.end))
+            for begin, end, named, formed in self._prefilter.pieces(text):
+                piece = text.data[begin:end].decode("latin-1")
+                parts = (self._named(piece, place, certain) if named else (), self._formed(piece) if formed else ())
+                found += [replace(one, begin=begin + one.begin, end=begin + one.end) for part in parts for one in part]
         chosen = _best(one for one in found if one.confidence >= self._least)
         return [_hit(text, one) for one in _with_pairs(text, chosen)]
 
-    def _piece(self, piece: str, place: features.Place, certain: bool) -> Iterator[_Found]:
+    def _formed(self, piece: str) -> Iterator[_Found]:
+        """What a format of the provider table says."""
         for match in self._providers.matches(piece):
             yield _Found(
-                match.detector,
-                DetectorTier.PROVIDER,
-                match.confidence,
-                match.type,
-                match.begin,
-                match.end,
-                None,
-                match.public,
+                detector=match.detector,
+                tier=DetectorTier.PROVIDER,
+                confidence=match.confidence,
+                type=match.type,
+                begin=match.begin,
+                end=match.end,
+                public=match.public,
             )
+
+    def _named(self, piece: str, place: features.Place, certain: bool) -> Iterator[_Found]:
+        """What name, value and place say together. `certain`: the file is there to hold credentials."""
         rarity = self._scorer.trigrams.rarity
         for one in candidates.candidates(piece):
             value = piece[one.begin : one.end]
             if not candidates.worth_judging(one, value, place.kind):
                 continue
-            confidence = self._scorer.probability(features.features(one, piece, place, rarity))
+            confidence = 0.0
             if certain and candidates.is_literal(one, value):
-                confidence = max(confidence, _FILE_SURE)
+                confidence = _FILE_SURE
             elif candidates.is_login(one, value):
-                confidence = max(confidence, _LOGIN_SURE)
+                confidence = _LOGIN_SURE
+            if rarity(value) > scorer.WORDS or any(c.isdigit() for c in value):
+                vector = features.features(one, piece, place, rarity)
+                confidence = max(confidence, self._scorer.probability(vector))
             if confidence >= self._least:
                 kind, type_ = candidates.kind_of(one)
                 yield _Found(f"generic.{kind}", DetectorTier.GENERIC, confidence, type_, one.begin, one.end, one.name)

@@ -10,13 +10,15 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 from wardship.secrets.candidates import Candidate
 from wardship.secrets.checks import decoded_password
 
 _CODE = frozenset(
-    "py pyi js jsx ts tsx mjs go java kt kts rb rs c h cc cpp hpp cs php swift scala groovy gradle pl lua ex exs erl clj m".split()
+    "py pyi js jsx ts tsx mjs go java kt kts rb rs c h cc cpp hpp cs php swift scala groovy gradle pl lua ex exs erl clj "
+    "m".split()
 )
 _DATA = frozenset("json yml yaml xml tfstate tfvars jsonl har plist".split())
 _SETTINGS = frozenset(
@@ -33,7 +35,8 @@ _PLACEHOLDER = re.compile(
     r"|<[^>]*>|test|foo|bar\b|default|none|null|undefined|true|false|here|todo|secret|token|passw|value|string|invalid|wrong|bad|some|my"
 )
 _STRICT_PLACEHOLDER = re.compile(
-    r"(?i)^(?:x+|\*+|\.+|-+|_+|0+|#+|\?+)$|change.?me|your[_\- ]|placeholder|redacted|example|<[^>]+>|\.\.\.$|xxxx|\*\*\*|dummy|insert.?|replace.?(?:me|with)"
+    r"(?i)^(?:x+|\*+|\.+|-+|_+|0+|#+|\?+)$|change.?me|your[_\- ]|placeholder|redacted|example|<[^>]+>|\.\.\.$|xxxx"
+    r"|\*\*\*|dummy|insert.?|replace.?(?:me|with)"
 )
 _TEMPLATE = re.compile(r"\$\{|\$\(|\{\{|\}\}|<%|%>|#\{|\$[A-Za-z_]|^%[a-z(]|\{[a-z_.]*\}|\(\(|\[\[|^@")
 _IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z_]*\Z")
@@ -67,10 +70,14 @@ _NAMES: dict[str, re.Pattern[str]] = {
     "id": re.compile(r"(?i)(?:_id|Id|ID|\.id|-id)\b|^id"),
     "scheme": re.compile(r"(?i)bearer|basic|ntlm"),
     "about": re.compile(
-        r"(?i)name|type|url|uri|path|file|dir|len|size|count|expir|valid|field|label|title|prefix|suffix|policy|endpoint|method|version|class|format|text|help|message|error|scope|host|port|ttl|param|header|attr|column|role|user|author|word_|reset|config"
+        r"(?i)name|type|url|uri|path|file|dir|len|size|count|expir|valid|field|label|title|prefix|suffix|policy|endpoint"
+        r"|method|version|class|format|text|help|message|error|scope|host|port|ttl|param|header|attr|column|role|user"
+        r"|author|word_|reset|config"
     ),
-    "crypto": re.compile(r"(?i)private|signing|encrypt|master|access|client|consumer|refresh|admin|root|db|database|aws"),
-}  # fmt: skip
+    "crypto": re.compile(
+        r"(?i)private|signing|encrypt|master|access|client|consumer|refresh|admin|root|db|database|aws"
+    ),
+}
 _KEYWORD_END = re.compile(r"(?i)(?:pass(?:w(?:or)?d|phrase)?|pwd|secret|token|key|auth|nonce|credentials?|value)\d*\Z")
 _FORMS = ("assign", "call", "pair", "element", "url", "user", "space", "list", "compare")
 _ENVIRONMENT_READ = re.compile(r"(?i)getenv|environ|env\b|ENV\[|config\.get|lookup|vault|fetch|find|get")
@@ -120,7 +127,7 @@ def features(one: Candidate, text: str, place: Place, rarity: Callable[[str], fl
         upper / max(1, length),
         lower / max(1, length),
         (length - digits - letters) / max(1, length),
-        sum(a != b for a, b in zip(kinds, kinds[1:], strict=False)) / max(1, len(kinds)),
+        sum(a != b for a, b in pairwise(kinds)) / max(1, len(kinds)),
         rarity(core),
         max((rarity(word) for word in re.findall(r"[A-Za-z]{4,}", core)[:8]), default=0.0),
         min((rarity(word) for word in re.findall(r"[A-Za-z]{4,}", core)[:8]), default=0.0),
@@ -184,7 +191,7 @@ def longest_run(folded: str) -> int:
     """The longest stretch that counts up or down or repeats: "1234", "dcba", "aaaa"."""
     best = here = 1
     step = 0
-    for one, two in zip(folded, folded[1:], strict=False):
+    for one, two in pairwise(folded):
         delta = ord(two) - ord(one) if one.isalnum() and two.isalnum() else 99
         if delta in (-1, 0, 1) and (here == 1 or delta == step):
             here, step = here + 1, delta

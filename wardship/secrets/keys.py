@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from wardship.model.secret import Secret
 from wardship.secrets.fingerprint import normalise
 
-SEARCHES = ("-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY", "PuTTY-User-Key-File-[0-9]: ", "LS0tLS1CRUdJTi[A-Za-z0-9+/]{40}")
 _BEGIN = re.compile(rb"-----BEGIN ((?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?)-----")
 _PUTTY = re.compile(rb"PuTTY-User-Key-File-\d: [\w\-]{3,40}\s[^\0]{20,16000}?Private-MAC: [0-9a-f]{40,64}")
 _ENCODED = re.compile(rb"LS0tLS1CRUdJTi[A-Za-z0-9+/]{40,20000}={0,2}")
@@ -55,7 +54,7 @@ def public_id(block: Secret) -> str | None:
     load = serialization.load_ssh_private_key if label.startswith("OPENSSH") else serialization.load_pem_private_key
     try:
         public = load(pem, None).public_key()
-        line = public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)  # type: ignore[union-attr, call-arg] # DH keys have no such form: they raise
+        line = public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     except (ValueError, TypeError, UnsupportedAlgorithm, AttributeError):
         return None
     digest = hashlib.sha256(base64.b64decode(line.split()[1])).digest()

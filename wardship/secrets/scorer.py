@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import math
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 WEIGHTS = Path(__file__).with_name("weights.json")
+WORDS = 3.0  # up to this rarity, and without digits, a value reads like words: none of the labelled secrets did
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _INDEX = {letter: place for place, letter in enumerate(_LETTERS, 1)}
 
@@ -49,7 +51,7 @@ class Scorer:
         points = self._calibration
         if raw <= points[0][0]:
             return points[0][1]
-        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(points):
             if raw <= x1:
                 return y0 + (y1 - y0) * (raw - x0) / (x1 - x0)
         return points[-1][1]
