@@ -138,11 +138,17 @@ class Description:
         if self.base and path.startswith(self.base + "/"):
             path = path[len(self.base) :]
         other: Operation | None = None
+        fitting: Operation | None = None
         for operation in self.operations:
             if operation.pattern.fullmatch(path):
                 if operation.method == method:
-                    return operation, ""
+                    # Vault tells a list from a read of the same path by the slash at its end.
+                    if operation.path.endswith("/") == path.endswith("/"):
+                        return operation, ""
+                    fitting = fitting or operation
                 other = other or operation
+        if fitting is not None:
+            return fitting, ""
         return None, f"method {method} is not described for {other.path}" if other else f"unknown path {path}"
 
     def path_values(self, operation: Operation, path: str) -> dict[str, str]:

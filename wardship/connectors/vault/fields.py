@@ -83,6 +83,8 @@ class Fields:
         """A length of time in seconds; Vault writes it as a number, or as Go does ("1h30m")."""
         value = self.raw.get(name)
         if isinstance(value, str) and value:
+            if value.isdecimal() and len(value) < 19:
+                return int(value)
             parts = _DURATION.findall(value[:64])
             if "".join(number + unit for number, unit in parts) == value:
                 return int(sum(float(number) * _UNIT_S[unit] for number, unit in parts))

@@ -108,9 +108,8 @@ class VaultConnector:
         found = [Scope(connector=MANIFEST.name, authority=_of(root, top), kind="vault.namespace")]
         for path in self._namespaces(top):
             authority = _of(root, path)
-            self._parser.namespaces[authority] = Namespace(
-                authority, path, _of(root, path.rpartition("/")[0]) if path else None, self.drift
-            )
+            parent = _of(root, path.rpartition("/")[0]) if path else None
+            self._parser.namespaces.setdefault(authority, Namespace(authority, path, parent, self.drift))
             found += [Scope(connector=MANIFEST.name, authority=authority, kind=kind) for kind in _KINDS]
         return found
 
