@@ -151,7 +151,7 @@ def _no_key(_value: Secret) -> str:
 def _shown(record: Any) -> Row:
     """A record for a reader: its kind, its id, and what else it says."""
     told: dict[str, Any] = {one.name: getattr(record, one.name) for one in dataclasses.fields(record)}
-    told.pop("authority")
+    told.pop("authority", None)
     named = [told.pop(name) for name in ("native_id", "identity", "subject", "consumer") if name in told][:1]
     default = {one.name: one.default for one in dataclasses.fields(record) if one.default is not dataclasses.MISSING}
     fields = {name: value for name, value in told.items() if value not in (None, (), {}) and value != default.get(name)}

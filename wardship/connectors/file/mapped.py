@@ -109,7 +109,7 @@ class MappedFiles:
             return None
         try:
             first = next((row for row in self._open(path) if row.problem is None), None)
-            text = first and _pick(first.cells, _resolved(column.names[0], first.cells, self.mapping.source.format))
+            text = first and _found(first.cells, _resolved(column.names[0], first.cells, self.mapping.source.format))
             return instant_of(text.strip(), column.dates, column.zone) if isinstance(text, str) else None
         except (ConnectorError, DataError, ValueError):
             return None
@@ -120,6 +120,7 @@ class _Picker:
 
     def __init__(self, mapping: FileMapping, first: Row, connection: Connection, drift: Drift) -> None:
         form = mapping.source.format
+        self._name, self._drift = mapping.name, drift
         self._fingerprint = connection.fingerprint
         self._texts = {name: _resolved(name, first.cells, form) for name in mapping.columns}
         self._secrets = {name: _resolved(name, first.cells, form) for name in mapping.secret_columns}
@@ -128,13 +129,21 @@ class _Picker:
 
     def item(self, cells: Mapping[str, object]) -> dict[str, Any]:
         try:
-            prints = {name: self._print(_pick(cells, column)) for name, column in self._secrets.items()}
+            prints = {name: self._print(self._pick(cells, column)) for name, column in self._secrets.items()}
             return {
-                "cells": {name: _pick(cells, column) for name, column in self._texts.items()},
+                "cells": {name: self._pick(cells, column) for name, column in self._texts.items()},
                 "prints": {name: found for name, found in prints.items() if found is not None},
             }
         except DataError as wrong:
             return {"problem": wrong.message}
+
+    def _pick(self, cells: Mapping[str, object], column: str) -> str | list[str] | None:
+        """The texts of a cell. An object where a value is expected is nothing, and counted as drift."""
+        found = _found(cells, column)
+        if isinstance(found, Mapping):
+            self._drift.unexpected_shape(f"file.{self._name}.{column}"[:120], "object")
+            return None
+        return _plain(found, column)
 
     def _print(self, cell: str | list[str] | None) -> str | None:
         """The keyed fingerprint; None for an empty cell, one that is covered up, or one too short to be told apart."""
@@ -175,10 +184,10 @@ def _require_columns(
         drift.unexpected_shape(f"file.{mapping.name}.columns", f"no column {name[:48]!r}")
 
 
-def _pick(cells: Mapping[str, object], column: str) -> str | list[str] | None:
-    """The texts of a cell. A name with dots leads into nested objects, and through lists of them."""
+def _found(cells: Mapping[str, object], column: str) -> object:
+    """What stands there. A name with dots leads into nested objects, and through lists of them."""
     if column in cells:
-        return _plain(cells[column], column)
+        return cells[column]
     found: object = cells
     for key in column.split("."):
         if isinstance(found, Mapping):
@@ -187,7 +196,7 @@ def _pick(cells: Mapping[str, object], column: str) -> str | list[str] | None:
             found = [inner.get(key) for inner in found if isinstance(inner, Mapping)]
         else:
             return None
-    return None if found is cells else _plain(found, column)
+    return found
 
 
 def _plain(value: object, column: str) -> str | list[str] | None:

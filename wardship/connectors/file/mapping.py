@@ -163,7 +163,7 @@ class _Loader:
         as_of_name, as_of_column = self._as_of(data.get("as_of"))
         return FileMapping(
             name=name,
-            title=str(data.get("title") or name),
+            title=self._optional(("title",), data.get("title")) or name,
             source=source,
             authority=system["authority"],
             kind=system.get("kind", "file_source"),
@@ -508,8 +508,11 @@ def mapping_schema() -> dict[str, Any]:
                 "source": source,
                 "system": _closed(dict.fromkeys(_SYSTEM, text), required=["authority"]),
                 "complete": flag,
-                "as_of": _closed({"file_name": text, "column": text, "dates": dates, "time_zone": text}),
-                **{name: {"type": "array", "items": _entry_schema(shape)} for name, shape in SECTIONS.items()},
+                "as_of": _closed({"file_name": text, "column": text, "dates": dates, "time_zone": text})
+                | {"type": ["object", "null"]},
+                **{
+                    name: {"type": ["array", "null"], "items": _entry_schema(shape)} for name, shape in SECTIONS.items()
+                },
             },
             required=["wardship_mapping", "name", "source", "system"],
         ),

@@ -20,7 +20,7 @@ from wardship.sdk.i18n import _
 MAX_ROW_CHARS = 1_048_576
 MAX_COLUMNS = 2_000
 MAX_DEPTH = 32
-_SAMPLE_BYTES = 4 * 1024 * 1024
+_SAMPLE_BYTES = 1024 * 1024
 
 
 class Format(StrEnum):
