@@ -29,6 +29,8 @@ MAX_DAYS = 365
 WARN_DAYS = 30
 _AROUND_BYTES = 120  # of the value's own line: a long line is not void because its far end changed
 _FINGERPRINT = re.compile(r"[0-9a-f]{24}-[0-9a-f]{2}")
+_NEAR_BYTES = 2_000
+_COMMENT_SIGNS = b" \t#/*;<!->%'\"({"
 _ALLOW = re.compile(
     rb"wardship:[ \t]*allow\b(?:[ \t]+until[ \t]+(\d{4}-\d{2}-\d{2}))?(?:[ \t]+because[ \t]+(\S[^\r\n]*))?",
     re.IGNORECASE,
@@ -183,8 +185,12 @@ def allowance(data: bytes, start: int, end: int, today: date) -> Allowance | Non
     first = data.rfind(b"\n", 0, start) + 1
     before = data.rfind(b"\n", 0, max(first - 1, 0)) + 1
     after = data.find(b"\n", end)
-    text = data[max(before, start - 2_000) : start] + data[end : min(len(data) if after < 0 else after, end + 2_000)]
-    told = _ALLOW.search(text)
+    own = (
+        data[max(first, start - _NEAR_BYTES) : start]
+        + data[end : min(len(data) if after < 0 else after, end + _NEAR_BYTES)]
+    )
+    line_before = data[before:first].lstrip(_COMMENT_SIGNS)  # a comment behind other code speaks of that code
+    told = _ALLOW.search(own) or _ALLOW.match(line_before)
     if told is None:
         return None
     reason = (told[2] or b"").decode(errors="replace").strip()
