@@ -242,6 +242,7 @@ _HARMLESS = (
 
 # What an engine offers below its mount, by type. An engine that is not here: a read may be of a secret.
 _ENGINE: Mapping[str, Sequence[Reach]] = {
+    "kv1": (("*", _CHANGE, Tier.WRITE), ("*", _READS, Tier.SENSITIVE_READ), ("*", _SEES, Tier.READ)),
     "kv2": (
         ("data/*", _READS, Tier.SENSITIVE_READ),
         ("subkeys/*", _SEES, Tier.READ),
@@ -284,6 +285,8 @@ _ENGINE: Mapping[str, Sequence[Reach]] = {
     ),
 }
 _OTHER: Sequence[Reach] = (
+    ("config*", _READS, Tier.READ),
+    ("roles/*", _READS, Tier.READ),
     ("config*", _CHANGE, Tier.CONTROL_PLANE),
     ("*", _CHANGE, Tier.WRITE),
     ("*", _READS, Tier.SENSITIVE_READ),
@@ -305,20 +308,24 @@ def _tier(path: str, capabilities: frozenset[str], engines: tuple[tuple[str, str
         return Tier.READ
     if "sudo" in capabilities and (capabilities & _CHANGE or pattern in _EVERYTHING):
         return Tier.CONTROL_PLANE
-    reaches = [reach for reach in _SERVER if _meet(reach[0], pattern)]
-    for mount, kind in engines:
-        if mount.startswith(("sys/", "identity/", "cubbyhole/")):
+    found = set(_reached(_SERVER, "", pattern, capabilities))
+    own = not pattern.startswith(("sys/", "auth/", "identity/", "cubbyhole/"))
+    by_folder = re.match(r"\+/(?:data|metadata|destroy|delete|undelete|subkeys)/", pattern) is not None
+    mounted = False
+    for mount, kind in engines if own else ():
+        if mount.startswith(("sys/", "identity/", "cubbyhole/")) or (by_folder and not kind.startswith("kv")):
             continue
-        reaches += [
-            (mount + below, needs, tier)
-            for below, needs, tier in _ENGINE.get(kind, _OTHER)
-            if _meet(mount + below, pattern)
-        ]
-    if not reaches and not pattern.startswith(("sys/", "auth/", "identity/", "cubbyhole/")):
+        mounted = mounted or _meet(f"{mount}*", pattern)
+        found.update(_reached(_ENGINE.get(kind, _OTHER), mount, pattern, capabilities))
+    if own and not mounted:
         # A mount that is not there (yet), or whose list may not be read: judged as the engine that most of them are.
-        kind = "kv2" if re.search(r"(^|/)(data|metadata|destroy|delete|undelete|subkeys)(/|$)", pattern) else ""
-        reaches = [("", needs, tier) for below, needs, tier in _ENGINE.get(kind, _OTHER) if _ends(below, pattern)]
-    found = {tier for _pattern, needs, tier in reaches if needs & capabilities}
+        known_folder = by_folder or re.match(r"[^*]*?/(?:data|metadata|destroy|delete|undelete|subkeys)/", pattern)
+        below = re.sub(r"^.*?/(?=(?:data|metadata|destroy|delete|undelete|subkeys)/)", "", pattern)
+        found.update(
+            _reached(_ENGINE["kv2"], "", below, capabilities)
+            if known_folder
+            else _reached(_OTHER, "", pattern.partition("/")[2] or pattern, capabilities)
+        )
     if not found and capabilities & _CHANGE:
         return Tier.WRITE if pattern.startswith(("sys/", "identity/")) else Tier.READ  # "auth/*/login" is open to all
     return next((tier for tier in _SEVERITY if tier in found), Tier.READ if capabilities else Tier.UNKNOWN)
@@ -329,8 +336,14 @@ def reaches_everything(statement: Statement) -> bool:
     return statement.path in _EVERYTHING or statement.path in _EVERY_VALUE
 
 
-def _ends(below: str, pattern: str) -> bool:
-    return below == "*" or f"/{below.removesuffix('*')}" in f"/{pattern}/"
+def _reached(table: Sequence[Reach], mount: str, pattern: str, capabilities: frozenset[str]) -> Iterator[Tier]:
+    """The tiers that `pattern` reaches, row after row: what a row covers wholly, later and wider rows do not judge."""
+    left = capabilities
+    for below, needs, tier in table:
+        if needs & left and _meet(mount + below, pattern):
+            yield tier
+            if _covers(mount + below, pattern):
+                left -= needs
 
 
 def _covers(wide: str, narrow: str) -> bool:

@@ -8,6 +8,8 @@ from wardship.sdk.i18n import N_, _
 
 POLICY = """\
 # Wardship reads who may open the vault and what lies in it. It changes nothing and reads no value.
+# `+` stands for any mount. A key/value engine of version 1 keeps values at such paths too: where there is one, write
+# the names of the other mounts instead of `+`.
 
 # itself, the server, its engines and logins
 path "auth/token/lookup-self"   { capabilities = ["read"] }
