@@ -191,7 +191,10 @@ def _sign_in(acme: GitHubOrganisation) -> None:
     @acme.on("GET", prefix + "/app/installations", public=True)
     def installations(call: Call) -> Any:
         _app_signed(call, APP_ID)
-        account = shapes.user(acme.login, 1, kind="Organization")
+        at = "2026-01-01T00:00:00Z"
+        # GitHub's description wants the fields of a user and of an enterprise together here.
+        more = {"name": acme.login, "slug": acme.login, "created_at": at, "updated_at": at}
+        account = shapes.user(acme.login, 1, kind="Organization", **more)
         found = {
             "id": INSTALLATION_ID,
             "account": account,
@@ -206,8 +209,8 @@ def _sign_in(acme: GitHubOrganisation) -> None:
             "access_tokens_url": f"{shapes.API}/app/installations/{INSTALLATION_ID}/access_tokens",
             "repositories_url": f"{shapes.API}/installation/repositories",
             "html_url": "https://github.com/apps/wardship",
-            "created_at": "2026-01-01T00:00:00Z",
-            "updated_at": "2026-01-01T00:00:00Z",
+            "created_at": at,
+            "updated_at": at,
             "suspended_at": None,
             "suspended_by": None,
         }

@@ -19,10 +19,11 @@ REPOSITORY = (
 ).split()
 INSTALLATION = ("id app_id app_slug client_id repository_selection permissions events created_at suspended_at").split()
 APP = "name description owner external_url".split()
-TOKEN = (
-    "id token_id token_name token_expired token_expires_at token_last_used_at access_granted_at created_at reason "
-    "repository_selection permissions owner"
+_FINE_GRAINED = (
+    "id token_id token_name token_expired token_expires_at token_last_used_at repository_selection permissions owner"
 ).split()
+TOKEN = [*_FINE_GRAINED, "access_granted_at"]
+TOKEN_REQUEST = [*_FINE_GRAINED, "created_at", "reason"]
 SIGN_ON = (
     "login credential_id credential_type credential_authorized_at credential_accessed_at scopes fingerprint "
     "authorized_credential_id authorized_credential_title authorized_credential_note "
@@ -31,7 +32,8 @@ SIGN_ON = (
 KEY = "id key title verified created_at read_only added_by last_used enabled".split()
 HOOK = "id active events created_at updated_at".split()
 RUNNER = "id name os status labels ephemeral runner_group_id version".split()
-SECRET = "name created_at updated_at visibility".split()
+SECRET = "name created_at updated_at".split()  # of a repository or environment; of a variable too
+SHARED = [*SECRET, "visibility"]  # of the organisation
 ENVIRONMENT = "id name created_at updated_at protection_rules deployment_branch_policy".split()
 ALERT = (
     "number created_at repository secret_type validity publicly_leaked push_protection_bypassed multi_repo "

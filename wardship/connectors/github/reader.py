@@ -211,7 +211,7 @@ class GitHubConnector:
         for page in self._pages(f"{self._org}/personal-access-token-requests", token, needs=needs):
             for raw in page.items:
                 self._note(raw.get("owner") if isinstance(raw, dict) else None)
-            yield RawPage(items=[keep.only(raw, keep.TOKEN) for raw in page.items], next_token=page.next_token)
+            yield RawPage(items=[keep.only(raw, keep.TOKEN_REQUEST) for raw in page.items], next_token=page.next_token)
 
     def _sign_on(self, token: str | None) -> Iterator[RawPage]:
         needs = "organization_administration:read"
@@ -254,7 +254,7 @@ class GitHubConnector:
                     self._shared_secrets()
                     if store == "actions"
                     else [
-                        {"store": store, "secret": keep.only(raw, keep.SECRET)}
+                        {"store": store, "secret": keep.only(raw, keep.SHARED)}
                         for raw in self._all(f"{self._org}/{store}/secrets", needs=needs, items="secrets")
                     ]
                 )
@@ -292,7 +292,7 @@ class GitHubConnector:
 
         listed = self._all(path, needs=needs, items="secrets")
         return [
-            {"store": "actions", "secret": keep.only(raw, keep.SECRET), "repositories": names}
+            {"store": "actions", "secret": keep.only(raw, keep.SHARED), "repositories": names}
             for raw, names in zip(listed, self._api.map(readers, listed), strict=True)
         ]
 
@@ -328,7 +328,7 @@ class GitHubConnector:
             f"{self._org}/actions/variables", token, needs=needs, items="variables", per_page=VARIABLES_PAGE
         )
         for page in pages:
-            items = [self._judged(raw) for raw in page.items]
+            items = [self._judged(raw, keep.SHARED) for raw in page.items]
             yield RawPage(items=items, next_token=page.next_token, expected_total=_total(page))
 
     def _variables_of(self, repository: Repository) -> Part:
@@ -352,7 +352,7 @@ class GitHubConnector:
             items += [{**self._judged(raw), **here, "environment": name} for raw in found]
         return items, problems
 
-    def _judged(self, raw: Any) -> dict[str, Any]:
+    def _judged(self, raw: Any, names: Sequence[str] = keep.SECRET) -> dict[str, Any]:
         """A variable without its value: what the engine found in it instead, as fingerprints."""
         name, value = (raw.get("name"), raw.get("value")) if isinstance(raw, dict) else (None, None)
         hits: dict[tuple[str, str], dict[str, Any]] = {}
@@ -369,7 +369,7 @@ class GitHubConnector:
                     "fingerprint": mark,
                     "public_id": hit.public_id,
                 }
-        return {"variable": keep.only(raw, keep.SECRET), "hits": list(hits.values())}
+        return {"variable": keep.only(raw, names), "hits": list(hits.values())}
 
     # -------------------------------------------------------------- workflows
 
