@@ -93,6 +93,7 @@ _FORMS = (
     "yyyymmdd",
 )  # fmt: skip
 _EMPTY = frozenset(("-", "--", "n/a", "null", "none", "#n/a", "?"))
+_FLAGS = frozenset(("true", "false", "yes", "no", "si", "sí", "0", "1"))
 _NEVER = frozenset(("never", "nunca", "not used", "sin uso"))
 _YES = frozenset("a alta active activo activa enabled habilitado on ok vigente running".split())
 _NO = frozenset(
@@ -215,9 +216,12 @@ def _seen(name: str, values: Sequence[str], rows: int) -> ColumnSeen:
     stated = [value.strip() for value in values if value.strip()]
     filled = [value for value in stated if fold(value) not in _EMPTY]
     distinct = list(dict.fromkeys(filled))
-    secret = looks_secret(name) or _named(name) in NAMES["credentials.secret"] or _look_secret(distinct)
     never = next((value for value in distinct if fold(value) in _NEVER), None)
     date = _date_of([value for value in distinct[:200] if value != never])
+    is_flag = bool(filled) and {fold(value) for value in distinct} <= _FLAGS
+    about = date is not None or is_flag  # "password last set", "password expires": about a secret, not one
+    named = looks_secret(name) or _named(name) in NAMES["credentials.secret"]
+    secret = not about and (named or _look_secret(distinct))
     samples = tuple(MASK if secret else _shown(value) for value in distinct[:SAMPLES])
     few = len(distinct) <= _MAX_WORDS and all(len(value) <= 30 for value in distinct) and MASK not in "".join(samples)
     words = tuple(distinct) if few and not secret and len(distinct) < max(len(filled), 2) else ()
@@ -226,7 +230,7 @@ def _seen(name: str, values: Sequence[str], rows: int) -> ColumnSeen:
         kind = "empty"
     elif date:
         kind = "date"
-    elif {fold(value) for value in distinct} <= {"true", "false", "yes", "no", "si", "sí", "0", "1"}:
+    elif is_flag:
         kind = "flag"
     elif all(re.fullmatch(r"-?\d{1,20}(?:[.,]\d{1,10})?", value, re.ASCII) for value in distinct[:200]):
         kind = "number"
@@ -391,7 +395,7 @@ def _others(by_field: Mapping[str, ColumnSeen]) -> Iterator[str]:
     if own:
         yield "credentials:"
         yield f"  - identity: {identity}"
-        yield f"    id: {{template: {_quoted('{' + by_field['identities.id'].name + '}/credential')}}}"
+        yield f"    id: {identity}"
         yield "    type: {value: unknown}  # password, api_key, token, ..."
         for name, column in own.items():
             if name == "secret":
@@ -406,6 +410,8 @@ def _field(name: str, column: ColumnSeen, *, first: bool = False) -> Iterator[st
         parts.append(f"split: {_quoted(column.separator)}")
     if name.endswith("_at") and column.date and column.date not in (*_FORMS, "iso"):
         parts.append(f"dates: {column.date}")
+    if name != "secret" and looks_secret(column.name):
+        parts.append("plain: true")
     if name == "last_used_at" and column.never:
         parts.append(f"never: [{_quoted(column.never)}]")
     if name == "enabled" and column.type == "words":
@@ -423,8 +429,9 @@ def _field(name: str, column: ColumnSeen, *, first: bool = False) -> Iterator[st
 
 
 def _quoted(text: str) -> str:
-    """As YAML reads it back, whatever is in it (a JSON string is one of YAML)."""
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    """As YAML reads it back, whatever is in it."""
+    inner = "".join(char if char.isprintable() and char not in '"\\' else f"\\U{ord(char):08x}" for char in text)
+    return f'"{inner}"'
 
 
 def _remark(text: str) -> str:
