@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wardship.connectors.vault.session import Session
-from wardship.model.errors import MissingScope, NotVisible, UnexpectedResponse
+from wardship.model.errors import ConnectorError, MissingScope, UnexpectedResponse
 from wardship.model.scan import Problem
 from wardship.model.secret import Secret
 from wardship.sdk.i18n import _
@@ -39,17 +39,15 @@ class Engine:
 
 @dataclass(slots=True)
 class Problems:
-    """What could not be read since the last page, at most a hundred by name and the rest by number."""
+    """What could not be read of one scope: a hundred by name, the rest by number."""
 
     found: list[Problem] = field(default_factory=list)
+    named: int = 0
     unnamed: int = 0
 
-    def add(self, refused: MissingScope | NotVisible | UnexpectedResponse, subject: str) -> None:
-        if len(self.found) >= _MOST_PROBLEMS:
-            self.unnamed += 1
-            return
+    def add(self, refused: ConnectorError, subject: str) -> None:
         missing = isinstance(refused, MissingScope)
-        self.found.append(
+        self._keep(
             Problem(
                 reason="missing_permission" if missing else "not_visible",
                 detail=refused.message,
@@ -58,13 +56,27 @@ class Problems:
             )
         )
 
-    def take(self) -> list[Problem]:
-        """Those found so far, once."""
+    def left_out(self, detail: str, subject: str) -> None:
+        """A limit of ours kept something from being read."""
+        self._keep(Problem(reason="budget", detail=detail, subject=subject))
+
+    def join(self, other: Problems) -> None:
+        for problem in other.found:
+            self._keep(problem)
+
+    def _keep(self, problem: Problem) -> None:
+        if self.named < _MOST_PROBLEMS:
+            self.found.append(problem)
+            self.named += 1
+        else:
+            self.unnamed += 1
+
+    def take(self, *, last: bool) -> list[Problem]:
+        """Those found since they were last taken; with the last page also how many more there were."""
         found, self.found = self.found, []
-        if self.unnamed:
+        if last and self.unnamed:
             more = _("%(count)s more were refused") % {"count": self.unnamed}
             found.append(Problem(reason="missing_permission", detail=more))
-            self.unnamed = 0
         return found
 
 

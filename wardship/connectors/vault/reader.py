@@ -108,8 +108,7 @@ class VaultConnector:
         found = [Scope(connector=MANIFEST.name, authority=_of(root, top), kind="vault.namespace")]
         for path in self._namespaces(top):
             authority = _of(root, path)
-            parent = _of(root, path.rpartition("/")[0]) if path else None
-            self._parser.namespaces.setdefault(authority, Namespace(authority, path, parent, self.drift))
+            self._namespace(root, path)
             found += [Scope(connector=MANIFEST.name, authority=authority, kind=kind) for kind in _KINDS]
         return found
 
@@ -140,6 +139,11 @@ class VaultConnector:
                 continue
             found += [f"{path}/{child.strip('/')}".strip("/") for child in children if child.strip("/")]
         return found
+
+    def _namespace(self, root: str, path: str) -> Namespace:
+        """What is known of a namespace; the same object every time."""
+        authority, parent = _of(root, path), _of(root, path.rpartition("/")[0]) if path else None
+        return self._parser.namespaces.setdefault(authority, Namespace(authority, path, parent, self.drift))
 
     def _of_scope(self, scope: Scope) -> Namespace:
         found = self._parser.namespaces.get(scope.authority)
@@ -182,7 +186,7 @@ class VaultConnector:
                     str(device["type"]) for device in devices.values() if isinstance(device, dict) and "type" in device
                 )
         item = {"seal": self._seal, "product": product_of(engines), "audit": audit}
-        yield RawPage(items=[item], problems=problems.take())
+        yield RawPage(items=[item], problems=problems.take(last=True))
 
     def _fetch_policy(self, ns: Namespace, token: str | None) -> Iterator[RawPage]:
         policies = self._policies(ns)
@@ -339,9 +343,9 @@ class VaultConnector:
             paths = walk(self._vault, engine, at_path if mount == at_mount else "", problems)
             while chunk := list(islice(paths, self._page)):
                 if waiting is not None:
-                    yield RawPage(items=waiting[0], next_token=waiting[1], problems=problems.take())
+                    yield RawPage(items=waiting[0], next_token=waiting[1], problems=problems.take(last=False))
                 waiting = (self._read_entries(engine, chunk, problems), json.dumps([mount, chunk[-1]]))
-        yield RawPage(items=waiting[0] if waiting else (), problems=problems.take())
+        yield RawPage(items=waiting[0] if waiting else (), problems=problems.take(last=True))
 
     def _read_entries(self, engine: Engine, paths: Sequence[str], problems: Problems) -> list[Any]:
         if not self._metadata and self._fingerprint is None:
@@ -352,7 +356,7 @@ class VaultConnector:
 
         items, now = [], self._clock().isoformat()
         for item, refused in self._vault.http.map(read, paths):
-            problems.found += refused.found
+            problems.join(refused)
             if item is not None:
                 items.append({**item, "read_at": now})
         return items
@@ -370,9 +374,11 @@ class VaultConnector:
             items: list[Any] = []
             for found, refused in self._vault.http.map(read, chunk):
                 items += found
-                problems.found += refused.found
+                problems.join(refused)
             last = start + self._page >= len(left)
-            yield RawPage(items=items, next_token=None if last else json.dumps(chunk[-1]), problems=problems.take())
+            yield RawPage(
+                items=items, next_token=None if last else json.dumps(chunk[-1]), problems=problems.take(last=last)
+            )
 
     def _one(self, ns: Namespace, path: str, item_of: Callable[[Any], Any]) -> Read:
         """One object by its path; nothing when it vanished since it was listed."""
@@ -399,7 +405,7 @@ class VaultConnector:
                 "all": len(names),
                 "setting": setting,
             }
-            problems.found.append(Problem(reason="budget", detail=detail, subject=subject))
+            problems.left_out(detail, subject)
         return names[:limit]
 
     # -------------------------------------------------------------- what kinds need of one another
@@ -514,7 +520,10 @@ class VaultConnector:
                 return self._secret_id(ns, role, accessor) is not None
             path = native_id.removesuffix("/password").removesuffix("/trust")
             if scope.kind == "vault.kv":
-                return self._entry_exists(ns, native_id.partition("#")[0])
+                there = self._entry_exists(ns, native_id)
+                if there is False and "#" in native_id:  # one key of an entry: only reading the value would tell
+                    return None if self._entry_exists(ns, native_id.rpartition("#")[0]) is not False else False
+                return there
             return self._vault.read(path, ns.path, missing_ok=True) is not None
         except SkippableError:
             return None
@@ -531,9 +540,7 @@ class VaultConnector:
         return name in self._vault.list(mount + folder, ns.path)  # reading it would hand out its value
 
     def check(self) -> Sequence[CheckResult]:
-        top = self._vault.namespace
-        authority = _of(self._authority(), top)
-        ns = self._parser.namespaces.setdefault(authority, Namespace(authority, top, None, self.drift))
+        ns = self._namespace(self._authority(), self._vault.namespace)
         self._prepare(ns)
         return check(self._vault, ns)
 
