@@ -376,9 +376,8 @@ class VaultConnector:
                 items += found
                 problems.join(refused)
             last = start + self._page >= len(left)
-            yield RawPage(
-                items=items, next_token=None if last else json.dumps(chunk[-1]), problems=problems.take(last=last)
-            )
+            following = None if last else json.dumps(chunk[-1])
+            yield RawPage(items=items, next_token=following, problems=problems.take(last=last))
 
     def _one(self, ns: Namespace, path: str, item_of: Callable[[Any], Any]) -> Read:
         """One object by its path; nothing when it vanished since it was listed."""
