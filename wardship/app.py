@@ -25,6 +25,7 @@ from wardship.sdk.connector import Connection
 from wardship.sdk.i18n import _
 from wardship.services import connect
 from wardship.services.reading import Facts
+from wardship.services.rule_folders import rule_folders
 from wardship.store import facts
 from wardship.store.db import Database
 from wardship.store.workspace import SETTINGS_FILE, Workspace, find_workspace
@@ -88,7 +89,8 @@ class App:
 
     def facts(self) -> Facts:
         """The newest snapshot, open for reading; empty before the first scan."""
-        return Facts(facts.latest_snapshot(self.db, self.workspace.facts))
+        snapshot = facts.latest_snapshot(self.db, self.workspace.facts)
+        return Facts(snapshot, rule_folders=rule_folders(self.workspace))
 
     def connection(self, stored: connect.StoredConnection) -> Connection:
         """The stored connection, ready for its connector: with its own secrets and no other's."""
@@ -117,11 +119,15 @@ def ambient_connection(connector: str, settings: Mapping[str, str], *, clock: Cl
     )
 
 
-def demo_connections(app: App, size: str) -> Sequence[Connection]:
-    """Connections to the made-up organisation: simulated systems that answer as the real ones would."""
-    from wardship.sim import organisation
+def demo_connections(app: App, size: str, *, clean: bool = False) -> Sequence[Connection]:
+    """Connections to the made-up organisation: simulated systems that answer as the real ones would.
 
-    found = organisation.connections(size, app.clock, app.workspace.tmp)
+    `clean`: its twin with good habits and no stories.
+    """
+    from wardship.sim import organisation, plan
+
+    habits = plan.CLEAN if clean else plan.LIVED_IN
+    found = organisation.connections(size, app.clock, app.workspace.tmp, habits=habits)
     return [replace(one, **_of_workspace(app, one.name)) for one in found]
 
 

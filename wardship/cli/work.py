@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from wardship.services.scan import Outcome
 
 _NOBODY = "00000000-0000-0000-0000-000000000000"
+_JUDGE_EVERY_S = 5.0  # something to read meanwhile, without judging everything after every small system
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 
 
@@ -128,17 +130,29 @@ def read_all(
 
     `gaps_planned`: that some area could not be read is no reason for the exit code of something incomplete.
     """
+    from wardship.model.errors import Error
     from wardship.services import scan
 
     told: set[str] = set()
     outcomes: list[Outcome] = []
-    for one in connections:
+    judged = time.monotonic()
+    for place, one in enumerate(connections, 1):
         run.note(_("Reading %(name)s (%(connector)s) …") % {"name": one.name, "connector": one.connector})
-        outcome = scan.read(app.workspace, one, app.actor, app.plugins)
+        try:
+            outcome = scan.read(app.workspace, one, app.actor, app.plugins, judge=False)
+        except Error:
+            if outcomes:  # what was read before it counts
+                judge_again(app)
+            raise
         _clear(app)
         outcomes.append(outcome)
         _tell_outcome(run, outcome)
-        _tell_new_findings(run, app, told)
+        if place == len(connections) or time.monotonic() - judged >= _JUDGE_EVERY_S:
+            app.progress(_("judging"))
+            judge_again(app)
+            _clear(app)
+            judged = time.monotonic()
+            _tell_new_findings(run, app, told)
     code = conclude(run, app, outcomes, fail_on=fail_on)
     if gaps_planned and code == kit.INCOMPLETE and not any(outcome.error for outcome in outcomes):
         return kit.DONE
@@ -245,7 +259,7 @@ def conclude(run: Run, app: App, outcomes: Sequence[Outcome], *, fail_on: str | 
         if len(missing) > 10:
             run.say("  " + _("and %(n)d more: `wardship coverage --unread`") % {"n": len(missing) - 10})
     run.say("\n" + _("Overview      %(path)s") % {"path": page})
-    run.say(_next(top[0]["subject"] if top else None, run))
+    run.say(_next(top[0] if top else None, run))
     if any(outcome.error for outcome in outcomes) or any(outcome.complete < outcome.areas for outcome in outcomes):
         code = kit.INCOMPLETE
     else:
@@ -257,7 +271,8 @@ def conclude(run: Run, app: App, outcomes: Sequence[Outcome], *, fail_on: str | 
     return code
 
 
-def _next(subject: str | None, run: Run) -> str:
+def _next(finding: Row | None, run: Run) -> str:
     place = f" --workspace {run.workspace}" if run.workspace else ""
-    command = f"wardship explain '{visible(subject)}'{place}" if subject else f"wardship inventory{place}"
+    what = finding and (finding["subject"] if finding["identity_uid"] else finding["uid"])
+    command = f"wardship explain '{visible(what)}'{place}" if what else f"wardship inventory{place}"
     return _("Next          %(command)s") % {"command": command}

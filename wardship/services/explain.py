@@ -56,9 +56,16 @@ class Story:
 def explain(
     db: Database, facts: Facts, wanted: str, *, rules: Sequence[Rule], now: datetime, plugins: Sequence[str] = ()
 ) -> Story:
-    """The story of a finding (by id), else of the identity that `wanted` names. Raises ConfigError for neither."""
+    """The story of a finding (by id), of a secret (by id), else of the identity that `wanted` names.
+
+    Raises ConfigError for none of them.
+    """
     if wanted.startswith("fi_"):
         return finding(db, facts, wanted, rules, now)
+    if wanted.startswith(("se_", "ex_")):
+        from wardship.services import leaks  # it tells in this module's words
+
+        return leaks.story(facts, wanted)
     return identity(db, facts, inventory.find(facts, wanted), rules=rules, now=now, plugins=plugins)
 
 
@@ -375,12 +382,15 @@ def _supplier(one: Mapping[str, Any], today: date) -> str:
 
 def _consumers(detail: Detail, now: datetime) -> list[str]:
     lines = [_("the identity itself: %(use)s") % {"use": _use(detail.identity, now)}]
+    sources: dict[tuple[str, str], list[str]] = {}
+    for row in detail.consumers:
+        sources.setdefault((row["confidence"], row["consumer"]), []).append(row["source"])
     lines += [
-        f"{word('confidence', row['confidence'])}: {row['consumer']} [{row['source']}]"
-        for row in detail.consumers[:_MOST_CONSUMERS]
+        f"{word('confidence', confidence)}: {consumer} [{', '.join(known_by)}]"
+        for (confidence, consumer), known_by in list(sources.items())[:_MOST_CONSUMERS]
     ]
-    if len(detail.consumers) > _MOST_CONSUMERS:
-        more = len(detail.consumers) - _MOST_CONSUMERS
+    if len(sources) > _MOST_CONSUMERS:
+        more = len(sources) - _MOST_CONSUMERS
         lines.append(_("and %(n)d more: `wardship export dependencies`") % {"n": more})
     lines += [
         _("inferred: what runs with %(place)s, where its secret stands")

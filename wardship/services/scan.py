@@ -42,8 +42,12 @@ class Outcome:
     advice: str = ""
 
 
-def read(ws: Workspace, connection: Connection, actor: str, plugins: Sequence[str] = ()) -> Outcome:
+def read(
+    ws: Workspace, connection: Connection, actor: str, plugins: Sequence[str] = (), *, judge: bool = True
+) -> Outcome:
     """Scans one connection, writes the facts and judges them. A refused credential is an Outcome, not an exception.
+
+    `judge` False: the caller judges (`evaluate.again`) once for several connections.
 
     Raises ConfigError for a connector or settings that cannot work, Unavailable when the database does not answer.
     """
@@ -53,7 +57,7 @@ def read(ws: Workspace, connection: Connection, actor: str, plugins: Sequence[st
         raise ConfigError(
             _("connection %(name)s: %(what)s") % {"name": connection.name, "what": error.message}, advice=error.advice
         ) from None
-    return _read(ws, connector, connection, actor)
+    return _read(ws, connector, connection, actor, judge=judge)
 
 
 def connection_of(name: str) -> str:
@@ -168,7 +172,15 @@ def _refuse_older(ws: Workspace, reader: Reader, as_of: datetime | None) -> None
     )
 
 
-def _read(ws: Workspace, reader: Reader, connection: Connection, actor: str, name: str | None = None) -> Outcome:
+def _read(
+    ws: Workspace,
+    reader: Reader,
+    connection: Connection,
+    actor: str,
+    name: str | None = None,
+    *,
+    judge: bool = True,
+) -> Outcome:
     """`name`: under which the scan is kept; None: that of the connection."""
     policy = evaluate.workspace_policy(ws)
 
@@ -196,8 +208,9 @@ def _read(ws: Workspace, reader: Reader, connection: Connection, actor: str, nam
             progress=tell,
             policy=_scan_policy(policy),
         )
-    connection.progress(_("judging"))
-    evaluate.evaluate(ws, actor=actor, scan_seq=report.seq)
+    if judge:
+        connection.progress(_("judging"))
+        evaluate.evaluate(ws, actor=actor, scan_seq=report.seq)
     return _outcome(connection, report)
 
 

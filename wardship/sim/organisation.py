@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from wardship.sdk.connector import Connection
+from wardship.sim import code_world
 from wardship.sim import plan as plans
 from wardship.sim.aws import ADMINISTRATOR, AwsAccount, AwsWorld
 from wardship.sim.entra import MICROSOFT, EntraTenant
 from wardship.sim.plan import ACCOUNTS, LIVED_IN, MANAGEMENT_ACCOUNT, TENANT, App, Habits, Plan, allow, trusted
+from wardship.sim.plan_code import code_plan
 from wardship.sim.staff import DOMAIN, Employee
 
 REGION = "eu-south-2"
@@ -47,7 +50,26 @@ def connections(
 ) -> Sequence[Connection]:
     """Connections to the organisation of that size ("s", "m" or "l"), in reading order: who it knows comes first."""
     plan = plans.plan(size, habits)
-    return [_register(plan, clock, folder), _entra(plan, clock), _aws(plan, clock)]
+    written = code_plan(size, plan.staff, plans.JOBS, ACCOUNTS, stories=plan.stories)
+    world, aws = _aws(replace(plan, roles=[*plan.roles, *code_world.deploy_roles(written)]), clock)
+    planted = code_world.plant(written, _key_of(world, written.aws_key))
+    return [
+        _register(plan, clock, folder),
+        _entra(plan, clock),
+        aws,
+        code_world.vault(written, planted, clock),
+        code_world.github(written, planted, clock),
+        code_world.code(written, planted, clock, folder),
+    ]
+
+
+def _key_of(world: AwsWorld, user: tuple[str, str] | None) -> tuple[str, str] | None:
+    """(key id, secret) of the only key of (account, user)."""
+    if user is None:
+        return None
+    account = world.account(ACCOUNTS[user[0]], user[0])
+    (key_id,) = world.keys_of(f"arn:aws:iam::{account.number}:user/{user[1]}")
+    return key_id, account.secret_of(key_id)
 
 
 def _register(plan: Plan, clock: Callable[[], datetime], folder: Path) -> Connection:
@@ -142,7 +164,7 @@ def _z(tenant: EntraTenant, days: float) -> str:
 # ---------------------------------------------------------------- AWS
 
 
-def _aws(plan: Plan, clock: Callable[[], datetime]) -> Connection:
+def _aws(plan: Plan, clock: Callable[[], datetime]) -> tuple[AwsWorld, Connection]:
     world = AwsWorld(clock=clock)
     accounts = {name: world.account(number, name) for name, number in ACCOUNTS.items()}
     world.organisation(MANAGEMENT_ACCOUNT, "o-acmeiberica1")
@@ -183,7 +205,7 @@ def _aws(plan: Plan, clock: Callable[[], datetime]) -> Connection:
         _regional(account, clock, neglected=plan.stories and number == 1)
     if plan.stories:  # what a real tenant looks like: one account whose reader lacks a permission
         world.deny("secretsmanager:ListSecrets", account=ACCOUNTS["acme-data"])
-    return world.connection(key_id=key_id, regions=REGION, member_role=READER_ROLE)
+    return world, world.connection(key_id=key_id, regions=REGION, member_role=READER_ROLE, key_ids="yes")
 
 
 def _regional(account: AwsAccount, clock: Callable[[], datetime], *, neglected: bool) -> None:

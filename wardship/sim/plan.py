@@ -163,7 +163,7 @@ CLEAN = Habits(
     stories=False,
 )
 
-_JOBS = (
+JOBS = (
     "claims-api quote-engine pricing-etl policy-pdf-renderer invoice-import siniestros-batch cobros-sync "
     "customer-portal fraud-scoring actuarial-models reinsurance-feed document-ocr agenda-peritos portal-mediadores "
     "payments-gateway dw-loader crm-sync backup-runner log-shipper metrics-exporter image-resizer geo-lookup "
@@ -244,7 +244,7 @@ class _Maker:
         return Key(age_days=age, last_used_days=used, lifetime_days=age + self.draw.uniform(60, 150))
 
     def name(self, n: int) -> str:
-        return f"{_JOBS[n % len(_JOBS)]}-{n // len(_JOBS) + 1}"
+        return f"{JOBS[n % len(JOBS)]}-{n // len(JOBS) + 1}"
 
     def user(self, account: str, n: int) -> User:
         job = self.name(n)

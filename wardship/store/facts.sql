@@ -152,15 +152,30 @@ GROUP BY p.identity_uid;
 
 -- ------------------------------------------------------------------ owners: claims that resolve to somebody, or do not
 
-CREATE TABLE person AS
+CREATE TABLE known_person AS
 SELECT
     uid,
     coalesce(name, email, native_id) AS name,
     lower(trim(email)) AS email,
-    CASE WHEN presence = 'gone' THEN FALSE ELSE active END AS active
+    CASE WHEN presence = 'gone' THEN FALSE ELSE active END AS active,
+    json_valid(attributes) AND json_extract_string(attributes, '$.membership') IS NOT NULL AS member
 FROM raw_person;
 
--- One human in two directories is alive while one of them says so.
+-- One human in two directories is alive while one of them says so. That somebody is a member of a code host says it
+-- only of those whom no directory knows: members are not taken out when they leave.
+CREATE TABLE human AS
+SELECT
+    email,
+    CASE WHEN bool_or(active) THEN TRUE WHEN bool_or(NOT active) THEN FALSE END AS active
+FROM (SELECT *, rank() OVER (PARTITION BY email ORDER BY member) AS word FROM known_person WHERE email IS NOT NULL)
+WHERE word = 1
+GROUP BY email;
+
+CREATE TABLE person AS
+SELECT p.uid, p.name, p.email, p.member, CASE WHEN h.email IS NULL THEN p.active ELSE h.active END AS active
+FROM known_person AS p
+LEFT JOIN human AS h ON h.email = p.email;
+
 CREATE TABLE person_of_email AS
 SELECT email, arg_min(uid, place) AS uid
 FROM (
@@ -168,7 +183,7 @@ FROM (
         email,
         uid,
         row_number() OVER (
-            PARTITION BY email ORDER BY CASE active WHEN TRUE THEN 0 WHEN FALSE THEN 2 ELSE 1 END, uid
+            PARTITION BY email ORDER BY member, uid
         ) AS place
     FROM person
     WHERE email IS NOT NULL
