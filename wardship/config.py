@@ -110,6 +110,9 @@ class Settings(BaseSettings):
     """Names of connectors from other packages that may be loaded. Others are refused: they would see credentials."""
     policy: Path | None = None
     """Policy file with the thresholds; relative to the workspace folder. None: the built-in policy."""
+    rules: tuple[Path, ...] = (Path("rules"),)
+    """Folders with your own rules, in the format of docs/writing-rules.md; relative to the workspace folder. The
+    default folder need not exist."""
     audit: AuditSettings = AuditSettings()
     """The audit log."""
     http: HttpSettings = HttpSettings()

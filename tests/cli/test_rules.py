@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -27,10 +26,9 @@ def test_an_unknown_rule_names_the_next_step(run: Command) -> None:
 
 @pytest.mark.parametrize("broken", [False, True])
 def test_a_folder_of_rules_is_tested(run: Command, tmp_path: Path, broken: bool) -> None:
-    file = tmp_path / "two_active_keys.yaml"
-    shutil.copy(BUILT_IN / file.name, file)
-    if broken:
-        file.write_text(file.read_text(encoding="utf-8").replace("FROM credential", "FROM nonsense"), encoding="utf-8")
+    file = tmp_path / "several_active_keys.yaml"
+    text = (BUILT_IN / "two_active_keys.yaml").read_text("utf-8").replace("id: two_active_keys", f"id: {file.stem}")
+    file.write_text(text.replace("FROM credential", "FROM nonsense") if broken else text, encoding="utf-8")
     ran = run("rules", "test", tmp_path)
     assert ran.code == (2 if broken else 0), ran.out
 
@@ -38,3 +36,31 @@ def test_a_folder_of_rules_is_tested(run: Command, tmp_path: Path, broken: bool)
 def test_an_empty_folder_is_said(run: Command, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     assert run("rules", "test", tmp_path / "none").code == 2
+
+
+def test_a_rule_is_begun_and_tested_in_the_workspace(run: Command, tmp_path: Path) -> None:
+    place = ("--workspace", tmp_path / "ws")
+    assert run("init", *place).code == 0
+    assert "rules new" in run("rules", "test", *place).err
+    ran = run("rules", "new", "our_rule", "--subject", "credential", *place)
+    assert ran.code == 0
+    assert (tmp_path / "ws" / "rules" / "our_rule.yaml").is_file()
+    assert run("rules", "new", "our_rule", *place).code == 2
+    ran = run("rules", "test", *place)
+    assert ran.code == 2
+    assert "0 findings instead of 1" in ran.out
+
+
+def test_a_rule_is_explained_with_what_it_finds_now(run: Command, demo: Path) -> None:
+    ran = run("rules", "explain", "owner_left", "--workspace", demo)
+    assert ran.code == 0
+    assert "wardship findings --rule owner_left" in ran.out
+    assert "owner_active" in ran.out
+    assert "SELECT" in run("rules", "explain", "owner_left", "--dialect", "bigquery", "--workspace", demo).out
+
+
+def test_a_password_on_the_command_line_is_refused(run: Command, tmp_path: Path) -> None:
+    url = "postgresql://reader:" + "hunter" + "2@db.example/facts"
+    ran = run("rules", "test", BUILT_IN, "--engine", "postgresql", "--url", url)
+    assert ran.code == 2
+    assert "env:NAME" in ran.err

@@ -27,7 +27,7 @@ def test_a_good_rule_has_no_problem() -> None:
     [
         ("i.owner_active = FALSE", "i.owner_active = TRUE", "fires 0 .*: 0 findings instead of 1"),
         ("i.owner_active = FALSE", "1 = 1", "passes 0 .*: it fired on identity_0"),
-        ("owner_name: Ana}]", "owner_name: Bob}]", "no finding is {'subject_uid': 'id_a', 'owner_name': 'Bob'}"),
+        ("owner_name: Ana}]", "owner_name: Bob}]", "nearest is id_a: owner_name is 'Ana' instead of 'Bob'"),
         ("owner_active: false, owner_claims: 1", "owner_active: maybe", "a row does not fit its table"),
         ("severity: high", "severity: huge", "line 5, severity"),
     ],

@@ -19,6 +19,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import traverse_scope
 
 from wardship.model.errors import ConfigError
 from wardship.model.facts import FACTS
@@ -61,7 +62,8 @@ _JOINS = frozenset({"", "INNER", "LEFT", "LEFT OUTER", "CROSS"})
 
 @dataclass(frozen=True, kw_only=True)
 class FactQuery:
-    """A checked query. `columns` are the names of its result in order, `tables` and `parameters` what it names.
+    """A checked query. `columns` are the names of its result in order, `tables` and `parameters` what it names, `uses`
+    the columns it reads of each fact table.
 
     `moving` are the result columns that change although nothing happened: because a day passed (they are computed
     with :as_of) or because the same was read again.
@@ -72,6 +74,7 @@ class FactQuery:
     moving: frozenset[str]
     tables: frozenset[str]
     parameters: frozenset[str]
+    uses: Mapping[str, frozenset[str]]
     _tree: exp.Expr = field(repr=False)
 
     @cached_property
@@ -83,6 +86,10 @@ class FactQuery:
         if dialect not in self._sql:
             self._sql[dialect] = _dialect_tree(self._tree, dialect).sql(dialect=dialect, comments=False)
         return self._sql[dialect]
+
+    def readable(self, dialect: str = "duckdb") -> str:
+        """The query in `dialect` for a person to read and copy, over several lines."""
+        return _dialect_tree(self._tree, dialect).sql(dialect=dialect, comments=False, pretty=True)
 
     def unfiltered(self, dialect: str = "duckdb") -> str:
         """The same result columns for every subject, whether the query's WHERE holds for it or not."""
@@ -125,6 +132,7 @@ def _compiled(text: str, parameters: frozenset[str]) -> FactQuery:
         columns = _result_columns(tree)
         named = frozenset(placeholder.name for placeholder in tree.find_all(exp.Placeholder))
         tables = frozenset(table.name for table in tree.find_all(exp.Table)) & set(FACTS)
+        uses = _uses(tree)
         tree = tree.transform(_say_exactly)
     except SqlglotError as error:
         raise ConfigError(
@@ -132,7 +140,9 @@ def _compiled(text: str, parameters: frozenset[str]) -> FactQuery:
         ) from None
     except RecursionError:
         raise ConfigError(_("the query is nested too deeply"), advice=_("simplify it")) from None
-    return FactQuery(text=text, columns=columns, moving=_moving(tree), tables=tables, parameters=named, _tree=tree)
+    return FactQuery(
+        text=text, columns=columns, moving=_moving(tree), tables=tables, parameters=named, uses=uses, _tree=tree
+    )
 
 
 def _check(tree: exp.Expr, parameters: Collection[str]) -> None:
@@ -216,6 +226,16 @@ def _result_columns(tree: exp.Expr) -> tuple[str, ...]:
                 advice=_("name one of them differently with AS"),
             )
     return names
+
+
+def _uses(tree: exp.Expr) -> dict[str, frozenset[str]]:
+    read: dict[str, set[str]] = {}
+    for scope in traverse_scope(tree):
+        for column in scope.columns:
+            source = scope.sources.get(column.table)
+            if isinstance(source, exp.Table) and source.name in FACTS:
+                read.setdefault(source.name, set()).add(column.name)
+    return {table: frozenset(names) for table, names in sorted(read.items())}
 
 
 def _moving(tree: exp.Expr) -> frozenset[str]:

@@ -12,6 +12,7 @@ is kept with the finding and can be named in `sentence` and `command` as %(colum
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -34,6 +35,7 @@ from wardship.sdk.fact_query import FactQuery, compile_query
 from wardship.sdk.i18n import _
 from wardship.sdk.yaml_file import YamlFile, read_yaml_file
 
+RULE_ID = r"^[a-z][a-z0-9_]{2,63}$"
 BUILT_IN = Path(__file__).resolve().parents[1] / "rules"
 RESERVED_COLUMNS = frozenset({"subject_uid", "identity_uid", "severity", "confidence"})
 EXAMPLE_AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
@@ -49,12 +51,13 @@ EXAMPLE_DEFAULTS: Mapping[str, Any] = {
 }
 """What a column of an example row holds when the example does not say; other columns are NULL. `uid` is made up."""
 
+_TOP_TEN = "owasp-nhi"
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 class Way(StrEnum):
@@ -67,47 +70,76 @@ class Way(StrEnum):
 
 
 class Step(_Strict):
-    """One step of a person. `connector` None: the same on every system. `reversible` False: no way back."""
+    """One step of a person."""
 
     text: _Text
+    """What to do, as one or two sentences to the person who does it."""
     way: Annotated[Way, Field(strict=False)] = Way.DECIDE
+    """How: on the command line, in the portal, in Terraform, or by thinking, asking and agreeing."""
     connector: str | None = None
-    command: str | None = None  # a CLI line, a Terraform block or a portal URL; %(column)s is filled in and quoted
+    """The connector of the system it is done on ("aws", "entra", "github"); without it, the same on every system."""
+    command: str | None = None
+    """A command line, a Terraform block or a portal URL; %(column)s is filled in and quoted."""
     reversible: bool
+    """Whether there is a way back from this step."""
 
 
 class Example(_Strict):
-    """Rows of fact tables, and what the rule must say of them."""
+    """Rows of fact tables, and what the rule must say of them. All examples are judged as of 2026-06-01."""
 
     why: _Text
+    """What this example shows, in one sentence."""
     facts: dict[str, list[dict[str, Any]]]
-    expect: list[dict[str, Any]] | None = None  # parts of the finding rows, in any order; default for `fires`: one
+    """The rows, by fact table; a column that is not given is unknown, or has the default of docs/writing-rules.md."""
+    expect: list[dict[str, Any]] | None = None
+    """Parts of the rows of the answer, in any order; without it, `fires` expects one row. Never beside `passes`."""
 
 
 class Rule(_Strict):
     """One rule. Every text is an English message id."""
 
-    id: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{2,63}$")]
+    id: Annotated[str, StringConstraints(pattern=RULE_ID)]
+    """Its name for ever: small letters, digits and _. The file is called <id>.yaml."""
     version: Annotated[int, Field(ge=1)]
+    """Counts up when the rule comes to mean something else."""
     title: _Text
+    """The bad state, as a short sentence; it heads every finding."""
     subject: Literal["identity", "credential", "grant", "system", "exposure", "secret"]
+    """What is bad: one finding for each. The uid of a system is its authority."""
     severity: Annotated[Severity, Field(strict=False)]
+    """The severity of a finding where the query gives none."""
     confidence: Annotated[Confidence, Field(strict=False)] = Confidence.CONFIRMED
+    """`confirmed`: the facts prove it. `likely`: inferred. `tentative`: an essential fact is missing."""
     owasp_nhi: Annotated[list[str], Field(min_length=1)]
+    """Entries of the OWASP Non-Human Identities Top 10."""
     controls: list[str]
-    sentence: _Text  # the finding in one sentence, with %(column)s
+    """Controls that it is evidence for, as framework:number; the frameworks are in wardship/rules/frameworks."""
+    sentence: _Text
+    """The finding in one sentence; %(column)s stands for a column of the query's result."""
     rationale: _Text
+    """Why it matters, for somebody who has to decide."""
     remediation: Annotated[list[Step], Field(min_length=1)]
+    """What to do, in order."""
     verification: Annotated[list[Step], Field(min_length=1)]
+    """How to see that it was done."""
     rollback: Annotated[list[Step], Field(min_length=1)]
-    would_change: Annotated[list[_Text], Field(min_length=1)]  # what would change the verdict
-    limits: Annotated[list[_Text], Field(min_length=1)]  # what the rule cannot see
+    """How to undo it."""
+    would_change: Annotated[list[_Text], Field(min_length=1)]
+    """What would change the verdict."""
+    limits: Annotated[list[_Text], Field(min_length=1)]
+    """What the rule cannot see."""
     query: str
-    essential: list[str] = []  # result columns: when one becomes unknown, the finding waits instead of closing
+    """One SELECT in DuckDB's dialect over the fact tables. It gives subject_uid, may give identity_uid, severity and
+    confidence; each other column is kept with the finding. Thresholds are written :name, as in docs/policy.md."""
+    essential: list[str] = []
+    """Columns of the result: when one of them becomes unknown, the finding waits instead of closing."""
     fires: Annotated[list[Example], Field(min_length=1)]
+    """Examples in which the rule must find something."""
     passes: Annotated[list[Example], Field(min_length=1)]
+    """Examples in which it must stay silent: above all what looks bad and is fine, and what is not known."""
 
     _query: FactQuery = PrivateAttr()
+    _file: Path | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _compile(self) -> Rule:
@@ -118,6 +150,11 @@ class Rule(_Strict):
     def compiled(self) -> FactQuery:
         """The checked query."""
         return self._query
+
+    @property
+    def file(self) -> Path | None:
+        """The file it was loaded from."""
+        return self._file
 
     @property
     def digest(self) -> str:
@@ -172,7 +209,22 @@ def load_rule(path: Path) -> Rule:
     except ConfigError as error:
         raise told.error(("query",), error.message, error.advice) from None
     _check(rule, told, path)
+    rule._file = path
     return rule
+
+
+def rule_titles(*folders: Path) -> dict[str, str]:
+    """The title of each rule file of the folders, by id, without checking the rules: what lists need.
+
+    A file that cannot be read has no title here; `load_rules` says what is wrong with it.
+    """
+    titles: dict[str, str] = {}
+    for path in (path for folder in folders for path in sorted(folder.glob("*.yaml"))):
+        with contextlib.suppress(ConfigError, OSError):
+            data = read_yaml_file(path).data
+            if isinstance(data, dict) and isinstance(data.get("title"), str):
+                titles[path.stem] = data["title"]
+    return titles
 
 
 def _check(rule: Rule, told: YamlFile, path: Path) -> None:
@@ -187,7 +239,7 @@ def _check(rule: Rule, told: YamlFile, path: Path) -> None:
         for index, control in enumerate(getattr(rule, name)):
             framework, _colon, number = control.partition(":")
             if name == "owasp_nhi":
-                framework, number = "owasp-nhi", control
+                framework, number = _TOP_TEN, control
             if framework not in known:
                 raise told.error(
                     (name, index),
@@ -323,9 +375,38 @@ def _shown(value: Any, unknown: str) -> str:
 
 
 def rule_schema() -> dict[str, Any]:
-    """JSON Schema of a rule file."""
-    return {
+    """JSON Schema of a rule file, complete enough for an editor to propose controls, fact tables and their columns."""
+    schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Wardship finding rule",
         **{key: value for key, value in Rule.model_json_schema().items() if key != "title"},
     }
+    known = frameworks()
+    numbers = [f"{name}:{number}" for name in sorted(known) if name != _TOP_TEN for number in known[name].controls]
+    schema["properties"]["controls"]["items"]["enum"] = numbers
+    schema["properties"]["owasp_nhi"]["items"]["enum"] = list(known[_TOP_TEN].controls)
+    facts = schema["$defs"]["Example"]["properties"]["facts"]
+    schema["$defs"]["Example"]["properties"]["facts"] = {
+        "description": facts["description"],
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            table: {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {name: {"type": _json_types(name, kind)} for name, kind in columns.items()},
+                },
+            }
+            for table, columns in FACTS.items()
+        },
+    }
+    return schema
+
+
+def _json_types(name: str, kind: str) -> list[str]:
+    """What an example may give for a column of this type. A date in YAML is a string to an editor."""
+    if name in ("attributes", "condition"):
+        return ["string", "object", "null"]
+    return [{"INTEGER": "integer", "DOUBLE": "number", "BOOLEAN": "boolean"}.get(kind, "string"), "null"]

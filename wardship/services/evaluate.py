@@ -31,6 +31,7 @@ from wardship.model.policy import Policy
 from wardship.sdk.i18n import _
 from wardship.sdk.policy_file import load_policy
 from wardship.sdk.rule import RESERVED_COLUMNS, Rule, load_rules
+from wardship.services.rule_folders import commit_of_rule, rule_folders
 from wardship.store import leases, tables
 from wardship.store.db import Database, Write
 from wardship.store.engine import DuckDbEngine, Engine
@@ -157,17 +158,19 @@ def workspace_policy(ws: Workspace) -> Policy:
 
 
 def workspace_rules(ws: Workspace) -> list[Rule]:
-    """Our rules and those in the `rules` folder of the workspace. Raises ConfigError for a bad file or an id twice."""
+    """Our rules and those of the workspace's rule folders. Raises ConfigError for a bad file or an id twice."""
     rules = load_rules()
-    folder = ws.path / "rules"
-    if folder.is_dir():
-        theirs = load_rules(folder)
-        if twice := {rule.id for rule in rules} & {rule.id for rule in theirs}:
-            raise ConfigError(
-                _("rule %(rule)s is one of ours") % {"rule": repr(min(twice))},
-                advice=_("give %(file)s its own id") % {"file": f"{folder.name}/{min(twice)}.yaml"},
-            )
-        rules += theirs
+    taken = dict.fromkeys((rule.id for rule in rules), _("one of ours"))
+    for folder in rule_folders(ws):
+        for rule in load_rules(folder):
+            if rule.id in taken:
+                raise ConfigError(
+                    _("rule %(rule)s of %(folder)s is there already: %(where)s")
+                    % {"rule": repr(rule.id), "folder": folder, "where": taken[rule.id]},
+                    advice=_("give %(file)s its own id") % {"file": f"{folder.name}/{rule.id}.yaml"},
+                )
+            taken[rule.id] = str(folder)
+            rules.append(rule)
     return rules
 
 
@@ -219,6 +222,7 @@ def _hold(lease: Lease | None, conn: sa.Connection, at: datetime) -> None:
 def _judge_one(now: _Judging, done: Evaluation) -> None:
     found = _ask(now)
     changes = _compare(now, found)
+    commit = commit_of_rule(now.rule)
     for part in _in_chunks(changes):
         with now.db.write(now.actor) as writing:
             _hold(now.lease, writing.conn, writing.at)
@@ -228,6 +232,7 @@ def _judge_one(now: _Judging, done: Evaluation) -> None:
                 f"rule:{now.rule.id}",
                 {
                     "rule_version": now.rule.digest,
+                    **({"rule_commit": commit} if commit else {}),
                     "snapshot": now.snapshot.id,
                     "opened": len(part.new),
                     "reopened": len(part.again),

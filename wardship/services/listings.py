@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from wardship.model.errors import ConfigError
 from wardship.model.facts import FACTS
 from wardship.sdk.i18n import N_, _
-from wardship.sdk.rule import load_rules
+from wardship.sdk.rule import BUILT_IN, rule_titles
 from wardship.services import inventory
 from wardship.services.formats import Column, Listing, Row
 from wardship.services.reading import Facts
@@ -80,7 +80,10 @@ EXPORTS = ("identities", *EXPORTED_FACTS, "findings", "coverage")
 _NAMED = {  # what a subject without an identity is called
     "credential": "SELECT coalesce(name, public_id, native_id) AS name, authority FROM credential WHERE uid = ?",
     "exposure": "SELECT concat_ws(' ', detector, location) AS name, authority FROM exposure WHERE uid = ?",
-    "secret": "SELECT coalesce(name, uid) AS name, coalesce(detector, type) AS authority FROM secret WHERE uid = ?",
+    "secret": (
+        "SELECT coalesce(name, concat_ws(' ', detector, uid)) AS name, coalesce(detector, type) AS authority"
+        " FROM secret WHERE uid = ?"
+    ),
 }
 _SEVERITY_ORDER = "critical", "high", "medium", "low", "info"
 
@@ -173,7 +176,7 @@ def findings(
         query = query.where(table.c.identity_uid == identity_uid)
     worst = sa.case({name: place for place, name in enumerate(_SEVERITY_ORDER)}, value=table.c.severity, else_=9)
     names = Names(facts)
-    titles = {rule.id: _(rule.title) for rule in load_rules()}
+    titles = {rule: _(title) for rule, title in rule_titles(BUILT_IN, *facts.rule_folders).items()}
     with db.read() as conn:
         for row in conn.execution_options(yield_per=1_000).execute(
             query.order_by(worst, table.c.due_on, table.c.rule, table.c.uid)

@@ -9,8 +9,7 @@ from pathlib import Path
 from wardship import __version__
 from wardship.reports import overview as page
 from wardship.sdk.i18n import _
-from wardship.sdk.rule import load_rules
-from wardship.services import explain, headline, inventory, listings
+from wardship.services import evaluate, explain, headline, inventory, listings
 from wardship.services.reading import Facts
 from wardship.store.workspace import Workspace
 
@@ -104,7 +103,7 @@ def _figures(numbers: headline.Headline) -> list[page.Figure]:
 
 
 def _top(ws: Workspace, facts: Facts, now: datetime) -> list[page.TopFinding]:
-    rules = {rule.id: rule for rule in load_rules()}
+    rules = {rule.id: rule for rule in evaluate.workspace_rules(ws)}
     found: list[page.TopFinding] = []
     for row in listings.varied(listings.findings(ws.db, facts), of_each_rule=_OF_EACH_RULE, limit=_TOP_FINDINGS):
         rule = rules.get(row["rule"])

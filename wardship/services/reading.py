@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Self
 
 from wardship.model.facts import FACTS, Snapshot
@@ -17,11 +18,12 @@ _CHUNK_ROWS = 2_000
 class Facts:
     """One open snapshot; close it (it is a context manager). Instants come back aware, in UTC."""
 
-    def __init__(self, snapshot: Snapshot | None) -> None:
-        """None: nothing has been scanned yet, and every table is empty."""
+    def __init__(self, snapshot: Snapshot | None, *, rule_folders: Sequence[Path] = ()) -> None:
+        """None: nothing has been scanned yet, and every table is empty. `rule_folders` name findings of own rules."""
         import duckdb
 
         self.snapshot = snapshot
+        self.rule_folders = tuple(rule_folders)
         self._db = duckdb.connect(config={"threads": "2", "autoinstall_known_extensions": "false"})
         for table, columns in FACTS.items():
             if snapshot is None:

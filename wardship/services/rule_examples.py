@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -13,22 +13,25 @@ import duckdb
 from wardship.model.errors import Error
 from wardship.model.facts import Snapshot
 from wardship.model.policy import Policy
+from wardship.sdk.i18n import _
 from wardship.sdk.rule import EXAMPLE_AS_OF, Example, Rule, example_rows, load_rule
 from wardship.store.engine import DuckDbEngine, Engine
 from wardship.store.facts import write_rows
 
+OpenEngine = Callable[[Snapshot], AbstractContextManager[Engine]]
 
-def problems_of(path: Path) -> list[str]:
+
+def problems_of(path: Path, engine: OpenEngine = DuckDbEngine) -> list[str]:
     """What is wrong with a rule file: why it cannot be loaded, or which of its examples it judges wrongly."""
     try:
         rule = load_rule(path)
     except Error as error:
         return [f"{error.message}; {error.advice}" if error.advice else error.message]
     with tempfile.TemporaryDirectory() as folder:
-        return run_examples(rule, Path(folder), DuckDbEngine)
+        return run_examples(rule, Path(folder), engine)
 
 
-def run_examples(rule: Rule, folder: Path, engine: Callable[[Snapshot], AbstractContextManager[Engine]]) -> list[str]:
+def run_examples(rule: Rule, folder: Path, engine: OpenEngine) -> list[str]:
     """What `rule` says wrongly of its own examples; nothing when all is well. The facts are written below `folder`."""
     wrong = []
     for kind, examples in (("fires", rule.fires), ("passes", rule.passes)):
@@ -39,7 +42,8 @@ def run_examples(rule: Rule, folder: Path, engine: Callable[[Snapshot], Abstract
                 with engine(snapshot) as asked:
                     found = ask(rule, asked)
             except duckdb.Error as error:
-                wrong.append(f"{where}: a row does not fit its table: {str(error).splitlines()[0]}")
+                reason = _("a row does not fit its table: %(error)s") % {"error": str(error).splitlines()[0]}
+                wrong.append(f"{where}: {reason}")
                 continue
             except Error as error:
                 wrong.append(f"{where}: {error.message}")
@@ -57,12 +61,36 @@ def ask(rule: Rule, engine: Engine) -> list[dict[str, Any]]:
 
 
 def _compare(kind: str, example: Example, found: list[dict[str, Any]]) -> str | None:
+    subjects = ", ".join(sorted(str(row["subject_uid"]) for row in found)) or _("nothing")
     if kind == "passes":
-        return f"it fired on {', '.join(sorted(str(row['subject_uid']) for row in found))}" if found else None
+        return _("it fired on %(subjects)s") % {"subjects": subjects} if found else None
     expected = example.expect or [{}]
     if len(found) != len(expected):
-        return f"{len(found)} findings instead of {len(expected)}"
+        return _("%(n)d findings instead of %(expected)d; it fired on %(subjects)s") % {
+            "n": len(found),
+            "expected": len(expected),
+            "subjects": subjects,
+        }
     for wanted in expected:
-        if not any(all(row.get(name) == value for name, value in wanted.items()) for row in found):
-            return f"no finding is {wanted}; found: {found}"
+        if not any(not _missed(wanted, row) for row in found):
+            return _nearest(wanted, found)
     return None
+
+
+def _missed(wanted: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    """The columns in which `row` is not as wanted."""
+    return [name for name, value in wanted.items() if row.get(name) != value]
+
+
+def _nearest(wanted: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> str:
+    """Which row comes closest to the one that is wanted, and in which columns it differs."""
+    nearest = min(found, key=lambda row: len(_missed(wanted, row)))
+    differing = "; ".join(
+        _("%(column)s is %(found)s instead of %(wanted)s")
+        % {"column": name, "found": repr(nearest.get(name)), "wanted": repr(wanted[name])}
+        for name in _missed(wanted, nearest)
+    )
+    return _("no row is as expected; nearest is %(subject)s: %(differing)s") % {
+        "subject": nearest["subject_uid"],
+        "differing": differing,
+    }
