@@ -9,7 +9,7 @@ import json
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -180,6 +180,28 @@ def test_a_wait_that_is_too_long_is_reported_instead(waits: Waits) -> None:
         client(waits, Server(httpx.Response(429, headers={"retry-after": "3600"}))).get_json("/x")
     assert caught.value.retry_after_s == 3600.0
     assert waits.slept == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "waited_s"),
+    [
+        ({"retry-after": "30"}, 30.25),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1795334460"}, 60.25),
+        ({"x-ratelimit-remaining": "0"}, 0.25),
+    ],
+)
+def test_a_403_that_says_when_to_come_back_is_a_throttle(
+    waits: Waits, headers: Mapping[str, str], waited_s: float
+) -> None:
+    stats = CallStats()
+    client(waits, Server(httpx.Response(403, headers=headers), ok()), stats=stats).get_json("/x")
+    assert waits.slept == [waited_s]
+    assert stats.throttles == 1
+
+
+def test_any_other_403_is_a_missing_permission(waits: Waits) -> None:
+    with pytest.raises(MissingScope):
+        client(waits, Server(httpx.Response(403, headers={"x-ratelimit-remaining": "17"}))).get_json("/x")
 
 
 def test_throttling_without_end_is_reported(waits: Waits) -> None:

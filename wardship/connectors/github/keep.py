@@ -51,7 +51,7 @@ def webhook(raw: Any) -> Any:
     """A webhook without its address, of which only the host is kept: paths, queries and user names hold secrets."""
     if not isinstance(raw, dict):
         return {"hook": raw}
-    config = raw["config"] if isinstance(raw["config"], dict) else {}
+    config = raw["config"] if isinstance(raw.get("config"), dict) else {}
     found: dict[str, Any] = {"hook": only(raw, HOOK), "has_secret": bool(config.get("secret"))}
     url = config.get("url")
     try:

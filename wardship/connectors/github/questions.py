@@ -37,7 +37,7 @@ def _confirm_in_list(api: Http, rest: str, what: str, needs: str) -> bool | None
         return None
     pages = api.follow(f"{repository.path}/{what}", {"per_page": 100}, paging=HeaderLink(), needs=needs)
     try:
-        return any(isinstance(raw, dict) and str(raw["id"]) == ident for page in pages for raw in page.items)
+        return any(isinstance(raw, dict) and str(raw.get("id")) == ident for page in pages for raw in page.items)
     except NotVisible:
         return None  # the repository may be gone, or only hidden
 

@@ -170,12 +170,10 @@ class GitHubConnector:
     def _installation(self, token: str | None) -> Iterator[RawPage]:
         needs = "organization_administration:read"
         for page in self._pages(f"{self._org}/installations", token, needs=needs, items="installations"):
-            slugs = sorted(
-                {raw["app_slug"] for raw in page.items if isinstance(raw, dict) and isinstance(raw["app_slug"], str)}
-            )
+            slugs = sorted(set(_texts(page.items, "app_slug")))
             apps = dict(zip(slugs, self._api.map(self._app, slugs), strict=True))
             items = [
-                {"installation": keep.only(raw, keep.INSTALLATION), "app": apps.get(raw["app_slug"])}
+                {"installation": keep.only(raw, keep.INSTALLATION), "app": apps.get(str(raw.get("app_slug")))}
                 if isinstance(raw, dict)
                 else raw
                 for raw in page.items
@@ -195,7 +193,7 @@ class GitHubConnector:
             if not isinstance(raw.get("id"), int):
                 return None  # the parser says so
             found = self._all(f"{path}/{raw['id']}/repositories", needs=needs)
-            return [each["full_name"] for each in found if isinstance(each, dict)]
+            return _texts(found, "full_name")
 
         for page in self._pages(path, token, needs=needs):
             items: list[Any] = []
@@ -228,9 +226,7 @@ class GitHubConnector:
 
     def _keys_of(self, repository: Repository) -> Part:
         found = self._all(f"{repository.path}/keys", needs="administration:read")
-        for raw in found:
-            if isinstance(raw, dict) and isinstance(raw.get("added_by"), str):
-                self._named.add(raw["added_by"].lower())
+        self._named |= {login.lower() for login in _texts(found, "added_by")}
         return [{"repository": repository.name, "key": keep.only(raw, keep.KEY)} for raw in found], []
 
     # -------------------------------------------------------------- webhooks
@@ -288,7 +284,7 @@ class GitHubConnector:
             if not isinstance(name, str) or not NAME.fullmatch(name) or raw.get("visibility") != "selected":
                 return None
             found = self._all(f"{path}/{name}/repositories", needs=needs, items="repositories")
-            return [each["full_name"] for each in found if isinstance(each, dict)]
+            return _texts(found, "full_name")
 
         listed = self._all(path, needs=needs, items="secrets")
         return [
@@ -341,8 +337,11 @@ class GitHubConnector:
         items = [{**self._judged(raw), **here} for raw in found]
         problems: list[Problem] = []
         if repository.name not in self._environments:
-            self._environments_of(repository)
-        for name in self._environments[repository.name]:
+            try:
+                self._environments_of(repository)
+            except SkippableError as refused:
+                problems.append(repositories.problem(refused, repository.name, needs="actions:read"))
+        for name in self._environments.get(repository.name, ()):
             path = _environment_path(repository, name)
             try:
                 found = variables(path, "environments:read") if path else []
@@ -437,7 +436,7 @@ class GitHubConnector:
         for path, outside in ((f"{self._org}/members", False), (f"{self._org}/outside_collaborators", True)):
             for page in self._pages(path, None, needs="members:read"):
                 items += [{"user": keep.only(raw, keep.USER), "outside": outside} for raw in page.items]
-                unseen -= {str(raw["login"]).lower() for raw in page.items if isinstance(raw, dict)}
+                unseen -= {login.lower() for login in _texts(page.items, "login")}
         items += [{"gone": login} for login in self._gone(unseen)]
         unread = sorted(kind for kind in _NAMING if kind not in self._read_whole)
         problems = [
@@ -510,8 +509,13 @@ def _total(page: Page) -> int | None:
     return total if isinstance(total, int) else None
 
 
+def _texts(found: Iterable[Any], name: str) -> list[str]:
+    """This field of each object that has it as text."""
+    return [raw[name] for raw in found if isinstance(raw, dict) and isinstance(raw.get(name), str)]
+
+
 def _names_of(found: Iterable[Any]) -> frozenset[str]:
-    return frozenset(raw["name"].upper() for raw in found if isinstance(raw, dict) and isinstance(raw.get("name"), str))
+    return frozenset(name.upper() for name in _texts(found, "name"))
 
 
 def _environment_path(repository: Repository, name: str) -> str | None:

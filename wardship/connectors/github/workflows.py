@@ -108,7 +108,7 @@ def _subjects(text: str, repository: Repository, facts: dict[str, Any]) -> dict[
     if form is not None:
         prefix = form.get("sub_claim_prefix")  # a stable one with ids, where the repository opted in
         usual = f"repo:{repository.full_name}"
-        if form["use_default"] is True:
+        if form.get("use_default") is True:
             found["subjects"] = [
                 (prefix if isinstance(prefix, str) and prefix else usual) + subject.removeprefix(usual)
                 for subject in oidc_subjects(text, repository=repository.full_name)
@@ -117,7 +117,7 @@ def _subjects(text: str, repository: Repository, facts: dict[str, Any]) -> dict[
             found["subject_template"] = form.get("include_claim_keys")
     rights = facts.get("permissions/workflow")
     if rights is not None:
-        found["default_token_permissions"] = rights["default_workflow_permissions"]
+        found["default_token_permissions"] = rights.get("default_workflow_permissions")
     return found
 
 
