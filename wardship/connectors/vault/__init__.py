@@ -8,7 +8,9 @@ from wardship.connectors.vault.session import token_works
 from wardship.model.secret import Secret
 from wardship.sdk.connector import Connection
 
-__all__ = ["MANIFEST", "connect", "still_active"]
+__all__ = ["ACTIVE_CALL", "MANIFEST", "connect", "still_active"]
+
+ACTIVE_CALL = "auth/token/lookup-self"
 
 
 def connect(connection: Connection) -> VaultConnector:
@@ -17,6 +19,9 @@ def connect(connection: Connection) -> VaultConnector:
 
 
 def still_active(connection: Connection, detector: str, value: Secret, public_id: str | None) -> bool | None:
-    """Whether a found token opens this very server, by one look-up of itself; None: no Vault token, or no answer."""
+    """Whether a found token opens this very server, by one look-up of itself; None: no Vault token, or no answer.
+
+    A token does not say which server made it: False means that this one does not take it.
+    """
     del public_id
     return token_works(connection, value) if "vault" in detector.lower() else None

@@ -131,6 +131,10 @@ MANIFEST = Manifest(
             text=N_("Engines other than key/value, database and PKI are named, and what they hold is not read."),
         ),
         BlindSpot(
+            id="vault.tokens_of_another_server",
+            text=N_("A found token does not say whose it is: refused here, it may still open another vault."),
+        ),
+        BlindSpot(
             id="vault.proved_on_openbao",
             text=N_(
                 "Tried on a real OpenBao 2.7; HashiCorp Vault is held to its published description (1.15) only, and"
