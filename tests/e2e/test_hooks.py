@@ -250,7 +250,7 @@ def test_a_hook_that_is_there_runs_first_and_comes_back(tmp_path: Path) -> None:
     assert "made.txt" in repo.git("show", "--stat")
     assert not any(run["bypassed"] for run in repo.runs()), "what the other hook changed was checked"
     repo.wardship("hook", "uninstall")
-    assert theirs.read_text().startswith("#!/bin/sh\necho made")
+    assert theirs.read_text().startswith("#!/bin/sh\necho formatted")
     assert sorted(file.name for file in theirs.parent.iterdir() if not file.name.endswith(".sample")) == ["pre-commit"]
     assert "nothing to do" in repo.wardship("hook", "uninstall")
 

@@ -15,7 +15,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from pathlib import Path
@@ -83,20 +84,31 @@ class Allowance:
     problem: str | None
 
 
-def place_of(path: bytes, data: bytes, spans: Sequence[tuple[int, int]], which: int) -> str:
-    """PLACE of the value at `spans[which]`; all values of `spans` are taken out of the text around it."""
-    start, end = spans[which]
-    line_start = max(data.rfind(b"\n", 0, start) + 1, start - _AROUND_BYTES)
-    line_end = data.find(b"\n", end)
-    line_end = min(len(data) if line_end < 0 else line_end, end + _AROUND_BYTES)
-    around, at = [], line_start
-    for one, other in sorted(spans):
-        if other > line_start and one < line_end:
-            around += [data[at : max(at, one)], b"\0"]
-            at = max(at, other)
-    around.append(data[at:line_end])
-    text = b" ".join(b"".join(around).split())
-    return hashlib.sha256(b"wardship place 1\0" + path + b"\0" + text).hexdigest()[:24]
+def places(path: bytes, data: bytes, spans: Sequence[tuple[int, int]]) -> list[str]:
+    """PLACE of each value of a text; `spans` are all that were found there, by position. No value takes part."""
+    ends = [end for _start, end in spans]
+    found = []
+    for begin, end in _lines(data, spans):
+        around, at = [], begin
+        for number in range(bisect_right(ends, begin), len(spans)):
+            start, stop = spans[number]
+            if start >= end:
+                break
+            around += [data[at:start], b"\0"]
+            at = max(at, stop)
+        around.append(data[at:end])
+        text = b" ".join(b"".join(around).split())
+        found.append(hashlib.sha256(b"wardship place 1\0" + path + b"\0" + text).hexdigest()[:24])
+    return found
+
+
+def _lines(data: bytes, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The lines that each value stands in, cut to what is near it."""
+    for start, end in spans:
+        near = max(0, start - _AROUND_BYTES)
+        far = min(len(data), end + _AROUND_BYTES)
+        broken = data.find(b"\n", end, far)
+        yield max(data.rfind(b"\n", near, start) + 1, near), far if broken < 0 else broken
 
 
 def fingerprint(place: str, value: bytes) -> str:
@@ -182,13 +194,11 @@ def check_end(expires: date, today: date) -> None:
 
 def allowance(data: bytes, start: int, end: int, today: date) -> Allowance | None:
     """The comment that allows the value at `start`:`end`, on its lines or the one before; None: there is none."""
-    first = data.rfind(b"\n", 0, start) + 1
-    before = data.rfind(b"\n", 0, max(first - 1, 0)) + 1
-    after = data.find(b"\n", end)
-    own = (
-        data[max(first, start - _NEAR_BYTES) : start]
-        + data[end : min(len(data) if after < 0 else after, end + _NEAR_BYTES)]
-    )
+    near, far = max(0, start - _NEAR_BYTES), min(len(data), end + _NEAR_BYTES)
+    first = max(data.rfind(b"\n", near, start) + 1, near)
+    before = max(data.rfind(b"\n", near, max(first - 1, near)) + 1, near)
+    after = data.find(b"\n", end, far)
+    own = data[first:start] + data[end : far if after < 0 else after]
     line_before = data[before:first].lstrip(_COMMENT_SIGNS)  # a comment behind other code speaks of that code
     told = _ALLOW.search(own) or _ALLOW.match(line_before)
     if told is None:

@@ -154,9 +154,8 @@ def _look(
         old = blobs.read(name)
         if isinstance(old, bytes):
             before |= {_digest(old, hit) for hit in _hits(engine, old, change.path, 0.0)}
-    spans = [(hit.start, hit.end) for hit in hits]
-    for number, hit in enumerate(hits):
-        place = accepted.place_of(change.path, data, spans, number)
+    places = accepted.places(change.path, data, [(hit.start, hit.end) for hit in hits])
+    for hit, place in zip(hits, places, strict=True):
         finding = Finding(
             path=change.path,
             line=hit.line,

@@ -36,12 +36,16 @@ _TIMEOUT_S = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """One repository as its folders. `top` is None for a bare one; `common` is shared by all its worktrees."""
+    """One repository as its folders. `top` is None for a bare one; `common` is shared by all its worktrees.
+
+    `current`: it is the one of this process, and git's variables of a running hook (GIT_INDEX_FILE) are about it.
+    """
 
     top: Path | None
     folder: Path  # the git directory of this worktree
     common: Path
     shallow: bool
+    current: bool
 
     @classmethod
     def find(cls, place: Path | None = None) -> Repository:
@@ -57,11 +61,12 @@ class Repository:
             folder=Path(folder),
             common=(Path(place or "") / common).resolve(),
             shallow=shallow == "true",
+            current=place is None,
         )
 
     def run(self, *words: str, given: bytes | None = None, missing_ok: bool = False) -> bytes:
         """What a git command prints. `missing_ok`: b"" where it fails, instead of ConfigError."""
-        return git(*words, at=self.top or self.folder, given=given, missing_ok=missing_ok, inside=True)
+        return git(*words, at=self.top or self.folder, given=given, missing_ok=missing_ok, current=self.current)
 
     def commit(self, name: str) -> str | None:
         """The id of the commit that `name` leads to; None: there is none in this clone."""
@@ -110,12 +115,12 @@ def git(
     at: Path | None = None,
     given: bytes | None = None,
     missing_ok: bool = False,
-    inside: bool = False,
+    current: bool = False,
     hooks: bool = False,
 ) -> bytes:
     """Runs git quietly and returns what it prints. Raises ConfigError with git's own first line.
 
-    `inside`: git's variables of a running hook (GIT_DIR, GIT_INDEX_FILE) hold; with a foreign `at` they must not.
+    `current`: git's variables of a running hook hold; in a foreign repository they must not.
     `hooks`: the user's core.hooksPath is left as it is, because it is asked for.
     """
     try:
@@ -124,7 +129,7 @@ def git(
             input=given if given is not None else b"",
             capture_output=True,
             cwd=at,
-            env=_environment(keep=inside or at is None),
+            env=_environment(keep=current or at is None),
             timeout=_TIMEOUT_S,
             check=False,
         )
@@ -167,6 +172,7 @@ class Blobs:
     def __init__(self, repository: Repository, *, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._at = repository.top or repository.folder
+        self._current = repository.current
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -176,7 +182,7 @@ class Blobs:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=self._at,
-            env=_environment(keep=True),
+            env=_environment(keep=self._current),
         )
 
     def __enter__(self) -> Self:
