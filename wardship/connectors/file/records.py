@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from wardship.connectors.file.mapping import Condition, Entry, FileMapping
@@ -180,20 +181,20 @@ def _grants(row: _Row) -> Iterator[Record]:
     if effect is None and raw_effect is not None:
         raise DataError("effect: neither allow nor deny")
     tier, _raw = row.reading.word(row.of("tier"), Tier)
-    for permission in dict.fromkeys(permissions):
-        yield Grant(
-            authority=row.mapping.authority,
-            identity=identity,
-            permission=permission,
-            resource=row.text("resource"),
-            effect=str(effect or Effect.ALLOW),
-            via=row.text("via"),
-            tier=tier or Tier.UNKNOWN,
-            tenant_wide=row.reading.flag(row.of("tenant_wide")),
-            granted_by=row.text("granted_by"),
-            granted_at=row.reading.instant(row.of("granted_at")),
-            attributes=row.attributes(),
-        )
+    first = Grant(
+        authority=row.mapping.authority,
+        identity=identity,
+        permission=permissions[0],
+        resource=row.text("resource"),
+        effect=str(effect or Effect.ALLOW),
+        via=row.text("via"),
+        tier=tier or Tier.UNKNOWN,
+        tenant_wide=row.reading.flag(row.of("tenant_wide")),
+        granted_by=row.text("granted_by"),
+        granted_at=row.reading.instant(row.of("granted_at")),
+        attributes=row.attributes(),
+    )
+    yield from (replace(first, permission=permission) for permission in dict.fromkeys(permissions))
 
 
 def _owners(row: _Row) -> Iterator[Record]:

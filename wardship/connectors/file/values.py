@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -104,9 +105,12 @@ class Expression:
         return text.lower() if self.lower else text
 
     def _counts(self, text: str) -> bool:
-        return bool(text.strip()) and fold(text) not in self.empty and fold(text) not in self.never
+        if not text or text.isspace():
+            return False
+        return not (self.empty or self.never) or fold(text) not in self.empty | self.never
 
 
+@lru_cache(maxsize=16_384)  # the same words come in every row
 def fold(text: str) -> str:
     """One spelling for comparing: composed, without case, single blanks."""
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
