@@ -21,6 +21,7 @@ _FILE_SURE = 0.9  # a literal in a file that is there to hold credentials (docs/
 _LOGIN_SURE = 0.75  # user and password in an address or a header
 _KEY_SURE = 0.97
 _PAIR_LINES = 8  # an AWS key id and its secret stand together
+_MAX_KNOWN = 20_000  # lines of one place whose judgement is remembered
 _CODE = (candidates, checks, features, files, keys, prefilters, providers, scorer)
 
 
@@ -59,6 +60,8 @@ class Scanner:
         self._scorer = scorer.load(weights)
         self._prefilter = prefilters.prefilter(candidates.SEARCHES, self._providers.prefilters, fast=fast)
         self.version = _version(weights, f"{least} {notices}")
+        self._known_of: tuple[features.Place, bool] | None = None
+        self._known: dict[tuple[bytes, bool, bool], tuple[_Found, ...]] = {}
 
     def scan(self, data: bytes, *, path: str = "") -> list[Hit]:
         text = Text.of(data)
@@ -69,12 +72,23 @@ class Scanner:
             for detector, type_, begin, end in files.known(text.data, path):
                 sure = providers.UNLIKELY if checks.stands_for_a_value(text.value(begin, end)) else _FILE_SURE
                 found.append(_Found(detector, DetectorTier.PROVIDER, sure, type_, begin, end))
+            known = self._judged(place, certain)
             for begin, end, named, formed in self._prefilter.pieces(text):
-                piece = text.data[begin:end].decode("latin-1")
-                parts = (self._named(piece, place, certain) if named else (), self._formed(piece) if formed else ())
-                found += [replace(one, begin=begin + one.begin, end=begin + one.end) for part in parts for one in part]
+                piece = text.data[begin:end]
+                judged = known.get((piece, named, formed))
+                if judged is None:
+                    line = piece.decode("latin-1")
+                    parts = (self._named(line, place, certain) if named else (), self._formed(line) if formed else ())
+                    judged = known[piece, named, formed] = tuple(one for part in parts for one in part)
+                found += [replace(one, begin=begin + one.begin, end=begin + one.end) for one in judged]
         chosen = _best(one for one in found if one.confidence >= self._least)
         return [_hit(text, one) for one in _with_pairs(text, chosen)]
+
+    def _judged(self, place: features.Place, certain: bool) -> dict[tuple[bytes, bool, bool], tuple[_Found, ...]]:
+        """What lines of such a place gave before: the versions of a file in a history share most of theirs."""
+        if self._known_of != (place, certain) or len(self._known) > _MAX_KNOWN:
+            self._known_of, self._known = (place, certain), {}
+        return self._known
 
     def _formed(self, piece: str) -> Iterator[_Found]:
         """What a format of the provider table says."""
