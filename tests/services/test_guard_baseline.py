@@ -152,6 +152,8 @@ def test_ten_thousand_values_in_one_line_cost_no_square() -> None:
 def test_a_fingerprint_tells_eight_bits_of_the_value_and_no_more() -> None:
     guesses = {baseline.fingerprint("0" * 24, f"password{n}".encode()) for n in range(5_000)}
     assert len(guesses) == 256
+    places = {baseline.fingerprint(f"{n:024x}", b"password1")[-2:] for n in range(100)}
+    assert len(places) == 1, "the same 8 bits in every place: more entries tell no more"
 
 
 def test_another_value_in_the_same_place_is_another_fingerprint() -> None:
