@@ -135,6 +135,13 @@ def test_key_ids_are_read_when_asked_for_and_the_keys_stay_the_same(world: AwsWo
     assert len(listed) == 2, "one request for each user with keys"
 
 
+def test_a_key_of_the_root_user_is_told_with_and_without_key_ids(world: AwsWorld) -> None:
+    world.account(ACCOUNT).root_key()
+    for key_ids in ("no", "yes"):
+        found = [one for one in everything(world, key_ids=key_ids) if isinstance(one, Credential)]
+        assert [one.enabled for one in found if one.native_id.endswith(":root/access_key_1")] == [True]
+
+
 def test_a_password_without_mfa_and_an_unknown_last_use(world: AwsWorld, clock: Clock) -> None:
     world.account(ACCOUNT).user("eva")
     world.account(ACCOUNT).password("eva", changed=NOW - timedelta(days=5))

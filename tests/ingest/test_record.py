@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from wardship.ingest.record import MAX_INDEXED_BYTES, canonical_json, clean, row_of
 from wardship.model.access import Credential, CredentialType, Grant
 from wardship.model.errors import DataError
+from wardship.model.exposure import Dependency, DetectorTier, Exposure, Place
 from wardship.model.identity import Identity, IdentityKind, Supplier, System
 from wardship.model.secret import Secret
 
@@ -100,3 +101,37 @@ def test_clean_text_can_be_stored_anywhere(text: str) -> None:
     stored = canonical_json({"k" + text: [text]})
     stored.encode()
     assert "\\u0000" not in stored
+
+
+EXPOSURE = Exposure(
+    authority="git:x/y",
+    location=".env",
+    detector="generic.password",
+    tier=DetectorTier.GENERIC,
+    confidence=0.9,
+    place=Place.DOTENV,
+    fingerprint="0" * 32,
+)
+
+
+def test_an_exposure_needs_no_line_and_its_lines_are_one() -> None:
+    family, row = row_of(EXPOSURE)
+    assert (family, row["line"], row["occurrences"], row["place"]) == ("exposure", None, 1, "dotenv")
+    assert row_of(replace(EXPOSURE, line=7))[1]["uid"] == row["uid"], "one secret in one place is one exposure"
+    assert row_of(replace(EXPOSURE, fingerprint="1" * 32))[1]["uid"] != row["uid"]
+    with pytest.raises(DataError):
+        row_of(replace(EXPOSURE, line=2**40))
+
+
+def test_a_dependency_names_its_target_by_key_and_uid() -> None:
+    one = Dependency(
+        authority="git:x/y",
+        consumer="x/y deploy.yml",
+        consumer_kind="workflow",
+        target=("identity", "sim:1", "a"),
+        source="git.workflow",
+    )
+    family, row = row_of(one)
+    assert family == "dependency"
+    assert (row["target_family"], row["target_authority"], row["target_native_id"]) == one.target
+    assert row["target_uid"] == IDENTITY.uid

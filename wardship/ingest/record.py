@@ -163,7 +163,9 @@ def _instant(name: str) -> Convert:
 
 
 def _small_int(name: str) -> Convert:
-    def convert(value: Any) -> int:
+    def convert(value: Any) -> int | None:
+        if value is None:
+            return None
         if type(value) is not int or not -(2**31) <= value < 2**31:
             raise DataError(f"{name} is no small whole number")
         return value

@@ -119,7 +119,7 @@ def records(item: Any, authority: str, *, keys: bool) -> Iterator[Record]:
     usages: list[Usage] = []
     for slot in slots(row):
         usages.append(key_usage(row, authority, slot))
-        if keys:
+        if keys or is_root(row):  # ListAccessKeys does not tell another's root keys
             yield key(row, authority, slot)
     password = _password(row, authority)
     if password:
