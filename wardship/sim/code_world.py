@@ -32,10 +32,13 @@ class Planted:
     public_key: str
 
 
-def plant(plan: CodePlan, aws_key: tuple[str, str] | None) -> Planted:
-    """The values of the plan with those that must be made: `aws_key` is the key id and secret of a user's key."""
+def plant(plan: CodePlan, aws_key: tuple[str, str] | None, ids: Mapping[str, str]) -> Planted:
+    """The values of the plan with those that other systems give.
+
+    `aws_key` is the key id and secret of a user's key, `ids` are exact ids that pipelines name.
+    """
     private, public = _key_pair("acme-iberica deploy")
-    values = {**plan.secrets, "DEPLOY_KEY": private}
+    values = {**plan.secrets, **ids, "DEPLOY_KEY": private}
     if aws_key:
         values |= {"AWS_KEY_ID": aws_key[0], "AWS_SECRET": aws_key[1]}
     return Planted(values, public)
@@ -104,7 +107,7 @@ def github(plan: CodePlan, planted: Planted, clock: Clock) -> Connection:
         for commit in row.commits:
             for path, text in commit.files.items():
                 if path.startswith(".github/workflows/") and text is not None:
-                    acme.add_workflow(name, path.rpartition("/")[2], text)
+                    acme.add_workflow(name, path.rpartition("/")[2], _filled(text, planted))
     for repository, environment in sorted(
         {(one.repository, one.environment) for one in plan.ci_secrets if one.repository and one.environment}
     ):
@@ -117,6 +120,9 @@ def github(plan: CodePlan, planted: Planted, clock: Clock) -> Connection:
             updated_at=clock() - timedelta(days=secret.updated_days),
             visibility="all",
         )
+    for variable in plan.ci_variables:
+        repository = f"{ORGANISATION}/{variable.repository}"
+        acme.add_variable(variable.name, _filled(variable.value, planted), repository=repository)
     for pat in plan.pats:
         _pat(acme, pat, clock())
     for key in plan.deploy_keys:

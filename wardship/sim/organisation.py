@@ -52,15 +52,22 @@ def connections(
     plan = plans.plan(size, habits)
     written = code_plan(size, plan.staff, plans.JOBS, ACCOUNTS, stories=plan.stories)
     world, aws = _aws(replace(plan, roles=[*plan.roles, *code_world.deploy_roles(written)]), clock)
-    planted = code_world.plant(written, _key_of(world, written.aws_key))
+    tenant, entra = _entra(plan, clock)
+    planted = code_world.plant(written, _key_of(world, written.aws_key), _ids(tenant))
     return [
         _register(plan, clock, folder),
-        _entra(plan, clock),
+        entra,
         aws,
         code_world.vault(written, planted, clock),
         code_world.github(written, planted, clock),
         code_world.code(written, planted, clock, folder),
     ]
+
+
+def _ids(tenant: EntraTenant) -> dict[str, str]:
+    """The ids that pipelines name: of the tenant, and of the application that was switched off."""
+    named = {row["displayName"]: str(row["appId"]) for row in tenant.apps.visible()}
+    return {"TENANT": TENANT, "SWITCHED_OFF_APP": named.get(plans.SWITCHED_OFF, "")}
 
 
 def _key_of(world: AwsWorld, user: tuple[str, str] | None) -> tuple[str, str] | None:
@@ -86,7 +93,7 @@ def _register(plan: Plan, clock: Callable[[], datetime], folder: Path) -> Connec
 # ---------------------------------------------------------------- Entra ID
 
 
-def _entra(plan: Plan, clock: Callable[[], datetime]) -> Connection:
+def _entra(plan: Plan, clock: Callable[[], datetime]) -> tuple[EntraTenant, Connection]:
     tenant = EntraTenant(clock=clock, tenant_id=TENANT, name="Acme Ibérica", domain=DOMAIN)
     if not plan.stories:
         tenant.admin_consent["isEnabled"] = True
@@ -105,7 +112,7 @@ def _entra(plan: Plan, clock: Callable[[], datetime]) -> Connection:
         _add_app(tenant, app, blueprint or "")
     connection = tenant.connection(name="entra")
     _own_wardship(tenant, connection, plan.staff)
-    return connection
+    return tenant, connection
 
 
 def _add_app(tenant: EntraTenant, app: App, blueprint: str) -> None:
@@ -173,7 +180,8 @@ def _aws(plan: Plan, clock: Callable[[], datetime]) -> tuple[AwsWorld, Connectio
     }
     for name in ("acme-prod", "acme-dev"):
         accounts[name].oidc_provider("token.actions.githubusercontent.com")
-    key_id = _reader(accounts, policies["SecurityAudit"], clock, next(person for person in plan.staff if person.active))
+    first = next(person for person in plan.staff if person.active)
+    key_id = _reader(accounts, policies["SecurityAudit"], clock, first, neglected=plan.stories)
     for user in plan.users:
         account = accounts[user.account]
         account.user(
@@ -226,7 +234,9 @@ def _regional(account: AwsAccount, clock: Callable[[], datetime], *, neglected: 
     account.api_key(REGION, "brokers")
 
 
-def _reader(accounts: Mapping[str, AwsAccount], policy: str, clock: Callable[[], datetime], owner: Employee) -> str:
+def _reader(
+    accounts: Mapping[str, AwsAccount], policy: str, clock: Callable[[], datetime], owner: Employee, *, neglected: bool
+) -> str:
     """The access by which Wardship itself reads: a key in the management account, a role in each member."""
     tags = {"owner": owner.email, "environment": "production", "criticality": "high", "purpose": "reads the inventory"}
     shared = accounts["acme-shared"]
@@ -234,6 +244,8 @@ def _reader(accounts: Mapping[str, AwsAccount], policy: str, clock: Callable[[],
     reader = shared.user("wardship-reader", created=made, tags=tags, policies=[policy])
     for name, account in accounts.items():
         account.root(mfa=True)
+        if name == "acme-dev" and neglected:
+            account.root_key()
         if name != "acme-shared":
             account.role(
                 READER_ROLE,

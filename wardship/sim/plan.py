@@ -31,6 +31,9 @@ ACCOUNTS: Mapping[str, str] = {
 MANAGEMENT_ACCOUNT = ACCOUNTS["acme-shared"]
 _ENVIRONMENT = {"acme-shared": "production", "acme-prod": "production", "acme-data": "production", "acme-dev": "test"}
 
+SWITCHED_OFF = "quotes-publisher"
+"""An application of the stories that is disabled and still named by a pipeline."""
+
 Document = Mapping[str, Any]
 
 
@@ -364,6 +367,19 @@ def _stories(
             inline=allow(["s3:PutObject"], resource=["arn:aws:s3:::acme-mainframe/*"]),
         )
     )
+    users.append(
+        # One user for a person at the console and for the script on his desk.
+        User(
+            account="acme-data",
+            name="etl-and-me",
+            created_days=500,
+            keys=(Key(age_days=25, last_used_days=0.2),),
+            console=True,
+            mfa=True,
+            tags={"environment": "production", "owner": living[16].email, "criticality": "medium"},
+            inline=allow(["s3:GetObject"], resource=["arn:aws:s3:::acme-dw/*"]),
+        )
+    )
     roles = [
         # 7. A production role that any branch of a development repository may assume.
         Role(
@@ -454,6 +470,28 @@ def _stories(
             sign_in_days=0.1,
         ),
     ]
+    apps += [
+        # An agent that a team tried and nobody answers for.
+        App(
+            name="inbox-triage-agent",
+            kind="agent",
+            created_days=40,
+            permissions=("Mail.ReadWrite",),
+            consented_days=40,
+            consented_by=living[4],
+            sign_in_days=2,
+        ),
+        # A secret that ran out while the application was in use.
+        App(
+            name="broker-statements",
+            created_days=500,
+            secrets=(Key(age_days=370, last_used_days=9, lifetime_days=365),),
+            owners=(living[23],),
+            sign_in_days=9,
+        ),
+        # Switched off by one team; a pipeline of another still signs in with it.
+        App(name=SWITCHED_OFF, created_days=380, owners=(living[24],), enabled=False, sign_in_days=50),
+    ]
     suppliers = [
         SupplierRow(
             name="AcmeIntegrator",
@@ -484,6 +522,28 @@ def _stories(
             managed=("SecurityAudit",),
         )
     )
+    roles += [
+        # The same supplier again, from before anybody knew of external ids.
+        Role(
+            account="acme-dev",
+            name="vendor-cloud-cartera-old",
+            created_days=900,
+            trust=trusted(AWS="arn:aws:iam::999988887777:root"),
+            last_used_days=40,
+            tags={"environment": "test", "owner": living[9].email, "supplier": "cloudcartera.example"},
+            inline=allow(["ec2:DescribeInstances"]),
+        ),
+        # A workshop's role that every account of the cloud may assume.
+        Role(
+            account="acme-dev",
+            name="workshop-anybody",
+            created_days=210,
+            trust=trusted(AWS="*"),
+            last_used_days=30,
+            tags={"environment": "test", "application": "workshop"},
+            inline=allow(["s3:GetObject"], resource=["arn:aws:s3:::acme-workshop/*"]),
+        ),
+    ]
     return users, roles, apps, suppliers
 
 

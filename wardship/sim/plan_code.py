@@ -76,6 +76,15 @@ class CiSecret:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CiVariable:
+    """A variable that everybody who may write a workflow can read. `{NAME}` stands for a planted value."""
+
+    name: str
+    value: str
+    repository: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
     slug: str
     owner: str  # login of who makes the App
@@ -123,6 +132,7 @@ class CodePlan:
     pats: Sequence[Pat]
     deploy_keys: Sequence[DeployKey]
     ci_secrets: Sequence[CiSecret]
+    ci_variables: Sequence[CiVariable]
     installations: Sequence[Installation]
     webhooks: Sequence[Webhook]
     entries: Sequence[VaultEntry]
@@ -163,6 +173,7 @@ def code_plan(
             *told.ci_secrets,
             *(CiSecret(name="SONAR_TOKEN", updated_days=draw.uniform(2, 25), repository=name) for name in names[::3]),
         ],
+        ci_variables=told.ci_variables,
         installations=[
             *told.installations,
             Installation(
@@ -192,6 +203,7 @@ class _Told:
     pats: Sequence[Pat] = ()
     deploy_keys: Sequence[DeployKey] = ()
     ci_secrets: Sequence[CiSecret] = ()
+    ci_variables: Sequence[CiVariable] = ()
     installations: Sequence[Installation] = ()
     webhooks: Sequence[Webhook] = ()
     entries: Sequence[VaultEntry] = ()
@@ -317,6 +329,7 @@ def _stories(maker: _Maker, living: Sequence[Employee], left: Sequence[Employee]
         "CLAIMS_DB_PASSWORD": maker.word(20) + "!7",
         "BROKERS_API_KEY": "sk_" + "live_" + maker.word(24),
         "MAIL_PASSWORD": maker.word(16),
+        "SENDGRID_KEY": "SG." + maker.word(22) + "." + maker.word(43),
     }
     prod = maker.accounts["acme-prod"]
     repositories = [
@@ -340,7 +353,10 @@ def _stories(maker: _Maker, living: Sequence[Employee], left: Sequence[Employee]
                     days=700,
                     author=living[8],
                     message="Read the key from the environment",
-                    files={"jobs/export.sh": "#!/bin/sh\naws s3 sync /srv/claims s3://acme-claims-archive/\n"},
+                    files={
+                        "jobs/export.sh": "#!/bin/sh\naws s3 sync /srv/claims s3://acme-claims-archive/\n",
+                        ".github/workflows/release.yml": workflow(prod, "deploy-production"),
+                    },
                 ),
             ),
         ),
@@ -355,6 +371,8 @@ def _stories(maker: _Maker, living: Sequence[Employee], left: Sequence[Employee]
                     files={
                         "config/.env.production": "DB_HOST=db.prod.acme.internal\nDB_PASSWORD={CLAIMS_DB_PASSWORD}\n",
                         "config/.env.staging": "DB_HOST=db.stg.acme.internal\nDB_PASSWORD={CLAIMS_DB_PASSWORD}\n",
+                        "config/mail.properties": "mail.api.key={SENDGRID_KEY}\n",
+                        ".github/workflows/release.yml": workflow(prod, "deploy-production"),
                         "deploy/ssh/id_deploy": "{DEPLOY_KEY}",
                         "docker-compose.yml": "services:\n  web:\n    image: claims:1\n    environment:\n"
                         "      SMTP_PASSWORD: {MAIL_PASSWORD}\n",
@@ -371,7 +389,11 @@ def _stories(maker: _Maker, living: Sequence[Employee], left: Sequence[Employee]
                     days=260,
                     author=living[17],
                     message="Example",
-                    files={"examples/quote.py": 'import brokers\n\nbrokers.api_key = "{BROKERS_API_KEY}"\n'},
+                    files={
+                        "examples/quote.py": 'import brokers\n\nbrokers.api_key = "{BROKERS_API_KEY}"\n',
+                        ".github/workflows/release.yml": workflow(prod, "deploy-production"),
+                        ".github/workflows/azure.yml": _AZURE,
+                    },
                 ),
             ),
         ),
@@ -431,6 +453,7 @@ def _stories(maker: _Maker, living: Sequence[Employee], left: Sequence[Employee]
             CiSecret(name="PROD_DB_URL", updated_days=410, repository="sandbox-experiments", environment="production"),
             CiSecret(name="NPM_TOKEN", updated_days=900),
         ],
+        ci_variables=[CiVariable(name="MAIL_API_KEY", value="{SENDGRID_KEY}", repository="claims-legacy")],
         installations=[
             Installation(
                 slug="code-reviewer-ai",
@@ -471,6 +494,22 @@ def _stories(maker: _Maker, living: Sequence[Employee], left: Sequence[Employee]
     )
 
 
+_AZURE = """\
+name: azure
+on: [push]
+permissions:
+  id-token: write
+jobs:
+  publish:
+    runs-on: ubuntu-latest
+    environment: production
+    steps:
+      - uses: actions/checkout@v5
+      - uses: azure/login@v2
+        with:
+          client-id: {SWITCHED_OFF_APP}
+          tenant-id: {TENANT}
+"""
 _STATIC_KEYS = """\
 name: publish
 on: [push]
