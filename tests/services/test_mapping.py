@@ -131,6 +131,23 @@ def test_the_order_of_day_and_month_is_seen_where_it_can_be(tmp_path: Path) -> N
         assert f'dates: ["{form}"]' in proposal(path, tmp_path).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("rpa robots.csv", "robot"),
+        ("OAuth-Apps.csv", "oauth_app"),
+        ("monkeys.csv", "unknown"),
+        ("api_keys.csv", "api_client"),
+    ],
+)
+def test_what_a_list_is_of_is_read_from_its_name(tmp_path: Path, name: str, kind: str) -> None:
+    path = tmp_path / name
+    path.write_text("id,type\na,x\n")
+    draft = mapping.look(path)
+    assert draft.proposed.kind == kind
+    assert draft.proposed.columns["identities.subtype"] == "type"
+
+
 @pytest.mark.parametrize(("name", "content"), [("x.pdf", "%PDF"), ("x.csv", ""), ("x.csv", "a,b\n"), ("x.db", "")])
 def test_what_cannot_be_looked_at_says_what_can(tmp_path: Path, name: str, content: str) -> None:
     path = tmp_path / name

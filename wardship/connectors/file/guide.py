@@ -52,6 +52,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "account name", "key name", "robot name", "nombre de la cuenta",
     ),
     "identities.purpose": ("purpose", "proposito", "finalidad", "description", "descripcion", "comment", "uso"),
+    "identities.subtype": ("type", "tipo", "kind", "clase", "account type", "tipo de cuenta", "category", "categoria"),
     "identities.enabled": (
         "enabled", "active", "status", "state", "estado", "activo", "activa", "habilitado", "habilitada", "situacion",
     ),
@@ -87,6 +88,11 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "credentials.secret": ("api key", "secret", "token", "key", "password", "clave", "clave api", "contrasena"),
     "dependencies.consumer": ("consumer", "used by", "consumidor", "usado por", "consumer application", "used in"),
 }  # fmt: skip
+# What a list is of, by words of the file's name; a word may go on ("robots").
+_KINDS = (
+    ("robot", "robot"), ("app", "oauth_app"), ("key", "api_client"), ("clave", "api_client"),
+    ("proveedor", "supplier_account"), ("supplier", "supplier_account"), ("vendor", "supplier_account"),
+)  # fmt: skip
 _FORMS = (
     "dd/mm/yyyy", "dd/mm/yyyy hh:mm", "dd/mm/yyyy hh:mm:ss", "mm/dd/yyyy", "mm/dd/yyyy hh:mm", "mm/dd/yyyy hh:mm:ss",
     "dd-mm-yyyy", "dd-mm-yyyy hh:mm:ss", "dd.mm.yyyy", "dd.mm.yyyy hh:mm:ss", "yyyy/mm/dd", "yyyy/mm/dd hh:mm:ss",
@@ -331,7 +337,8 @@ def _proposed(path: Path, columns: Sequence[ColumnSeen]) -> Answers:
             )
         taken = {"identities.id": chosen, **taken}
     stem = re.sub(r"[^a-z0-9]+", "-", bare(path.stem).casefold()).strip("-")[:40] or "file"
-    return Answers(name=stem, authority=f"file:{stem}", system_name=path.stem[:80], columns=taken)
+    kind = next((kind for word, kind in _KINDS if re.search(rf"(?:^|-){word}", stem)), "unknown")
+    return Answers(name=stem, authority=f"file:{stem}", system_name=path.stem[:80], kind=kind, columns=taken)
 
 
 # ------------------------------------------------------------------ the text

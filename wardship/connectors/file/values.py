@@ -189,7 +189,7 @@ class Reading:
         """(the word, what the file says): None, and the text, where it is none of ours."""
         if expression is None:
             return None, None
-        raw = expression.text(self.cells)
+        raw = expression.text(self.cells) if expression.constant is None else None
         found = self.text(expression)
         if found is None:
             return None, raw
