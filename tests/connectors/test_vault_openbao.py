@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -12,8 +14,10 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from psycopg import sql
 from sqlalchemy import make_url
 
@@ -313,9 +317,6 @@ def test_issued_certificates_have_their_end_and_their_thumbprint(bao: Bao) -> No
     good, bad = (of(found, Credential, f"pki/cert/{made['serial_number']}") for made in (kept, revoked))
     assert (good.type, good.name, good.enabled) == (CredentialType.CERTIFICATE, "a.example.org", True)
     assert int(good.expires_at.timestamp()) == kept["expiration"]
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-
     thumbprint = x509.load_pem_x509_certificate(kept["certificate"].encode()).fingerprint(hashes.SHA256())
     assert good.public_id == thumbprint.hex().upper()
     assert bad.enabled is False
@@ -388,6 +389,36 @@ def test_the_policy_of_the_setup_guide_is_enough_and_grants_no_value(bao: Bao) -
     values = whole(replace(connection, settings={**settings, "fingerprints": "true"}))["vault.kv"]
     assert not values.problems
     assert [r.native_id for r in values.records] == ["kv/a/b#password"]
+
+
+def test_a_workload_s_own_token_is_a_way_in(bao: Bao) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    bao.write("sys/auth/jwt", type="jwt")
+    issuer = {"bound_issuer": "https://ci.example", "jwt_supported_algs": ["ES256"]}
+    bao.write("auth/jwt/config", jwt_validation_pubkeys=[pem.decode()], **issuer)
+    bao.write("sys/policies/acl/wardship-read", policy=POLICY)
+    bound = {"bound_audiences": ["vault"], "bound_subject": "job-1", "token_policies": ["wardship-read"]}
+    bao.write("auth/jwt/role/scan", role_type="jwt", user_claim="sub", **bound)
+    as_job = bao.connection(role="scan", jwt="file:/x", auth_mount="jwt")
+    settings = {name: value for name, value in as_job.settings.items() if name != "token"}
+    at = int(time.time())
+    claims = {"iss": "https://ci.example", "aud": "vault", "iat": at, "nbf": at - 10, "exp": at + 300}
+    signed = _signed(key, {**claims, "sub": "job-1"})
+    found = records(replace(as_job, settings=settings, secret=lambda _name: Secret(signed)))
+    assert of(found, Identity, "auth/jwt/role/scan").subtype == "jwt"
+    other = _signed(key, {**claims, "sub": "job-2"})
+    with pytest.raises(AuthenticationFailed):
+        records(replace(as_job, settings=settings, secret=lambda _name: Secret(other)))
+
+
+def _signed(key: ec.EllipticCurvePrivateKey, claims: dict[str, Any]) -> str:
+    def text(raw: bytes) -> str:
+        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+    head = f"{text(json.dumps({'alg': 'ES256', 'typ': 'JWT'}).encode())}.{text(json.dumps(claims).encode())}"
+    r, s = decode_dss_signature(key.sign(head.encode(), ec.ECDSA(hashes.SHA256())))
+    return f"{head}.{text(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 
 
 def test_what_the_policy_refuses_is_named_and_the_rest_is_read(bao: Bao) -> None:
