@@ -457,6 +457,17 @@ def test_a_member_who_leaves_keeps_being_known_by_the_token_that_stays() -> None
     assert (before["mruiz"], after["mruiz"]) == (True, False)
 
 
+def test_a_person_says_whether_they_belong_or_only_help() -> None:
+    people = {p.native_id: p for p in of(Person, scan(small().connection()))}
+    assert {login: p.attributes["membership"] for login, p in people.items()} == {
+        "mruiz": "member",
+        "octoadmin": "member",
+        "contractor": "outside_collaborator",
+        "jaguirre": "left",
+    }
+    assert people["mruiz"].email == "maria.ruiz@acme-iberica.example"
+
+
 # ------------------------------------------------------------------ what is refused, broken or hostile
 
 _REFUSED = {

@@ -159,6 +159,13 @@ MANIFEST = Manifest(
             text=N_("Workflow files are read from the default branch only; other branches may hold others."),
         ),
         BlindSpot(
+            id="github.handed_on_secrets",
+            text=N_(
+                "Secrets that a workflow hands on as a whole (inherit) are not followed, nor are actions kept in the"
+                " repository."
+            ),
+        ),
+        BlindSpot(
             id="github.member_addresses",
             text=N_("GitHub seldom tells the e-mail address of a member: people are known by login."),
         ),

@@ -131,7 +131,7 @@ class Parser:
             subtype="github_app_installation",
             name=(app.text("name") if app else None) or slug,
             standing=standing,
-            enabled=given.instant("suspended_at") is None,
+            enabled=_not_suspended(given),
             created_at=given.instant("created_at"),
             purpose=app.text("description") if app else None,
             supplier=login.lower() if login and standing is Standing.FOREIGN else None,
@@ -415,7 +415,7 @@ class Parser:
                 identity=key,
                 enabled=hook.flag("active"),
                 no_expiry=True,
-                revocation="PATCH /orgs/{org}/hooks/{hook_id} config.secret",
+                revocation="PATCH hooks/{hook_id} config.secret",
             )
 
     def _runner(self, runner: Fields) -> Iterable[Record]:
@@ -454,7 +454,7 @@ class Parser:
             email=None if gone else user.text("email"),
             active=gone is None,  # GitHub was asked for exactly this login and has no such member
             aliases=((f"{self._where.authority}:user-id", str(ident)),) if ident is not None else (),
-            attributes=known({"outside_collaborator": item.flag("outside"), "left": True if gone else None}),
+            attributes={"membership": "left" if gone else "outside_collaborator" if item.flag("outside") else "member"},
         )
 
     # -------------------------------------------------------------- shared
@@ -500,6 +500,13 @@ def _without_end(item: Fields, name: str) -> bool | None:
     if item.instant(name) is not None:
         return False
     return True if item.raw.get(name, "") is None else None
+
+
+def _not_suspended(installation: Fields) -> bool | None:
+    """Whether the App may act: GitHub says since when not, or null. None: it does not say."""
+    if installation.instant("suspended_at") is not None:
+        return False
+    return True if installation.raw.get("suspended_at", "") is None else None
 
 
 def _host_of(url: str | None) -> str | None:
