@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -303,6 +307,41 @@ def test_one_folder_for_all_repositories_passes_their_own_hooks_on(tmp_path: Pat
     assert repo.git("config", "--global", "core.hooksPath", code=1) == ""
     other.write("config.py", LINE)
     other.commit("nobody looks any more")
+
+
+def test_a_folder_that_the_user_had_before_keeps_its_hooks(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "shop", tmp_path / "home")
+    theirs = tmp_path / "mine"
+    theirs.mkdir()
+    (theirs / "pre-commit").write_text(f"#!/bin/sh\necho mine >> {tmp_path}/called\n")
+    (theirs / "pre-commit").chmod(0o755)
+    repo.git("config", "--global", "core.hooksPath", str(theirs))
+    repo.wardship("hook", "install", "--global")
+    names = {file.name for file in theirs.iterdir()}
+    assert names == {"pre-commit", "pre-commit.before-wardship", "pre-push", "post-commit"}
+    repo.write("config.py", LINE)
+    repo.commit(code=1)
+    repo.wardship("hook", "uninstall", "--global")
+    assert [file.name for file in theirs.iterdir()] == ["pre-commit"]
+    assert repo.git("config", "--global", "core.hooksPath").strip() == str(theirs)
+    repo.commit()
+    assert (tmp_path / "called").read_text().split() == ["mine", "mine"]
+
+
+def test_ctrl_c_ends_the_check_and_counts_nothing(old: Repo) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "wardship", "hook", "run", "--stage", "pre-push"],
+        cwd=old.folder,
+        env=old.env,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    time.sleep(1.5)  # it waits for the lines of git, which never come
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    assert b"Traceback" not in process.stderr.read()
+    assert old.runs() == []
 
 
 def test_a_folder_without_a_repository_is_said_to_be_none(tmp_path: Path) -> None:

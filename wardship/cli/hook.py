@@ -16,6 +16,7 @@ from wardship.cli.kit import Run
 from wardship.sdk.i18n import N_, _, format_share
 
 if TYPE_CHECKING:
+    from wardship.secrets import Engine
     from wardship.services.guard.check import Finding
     from wardship.services.guard.git import Repository
     from wardship.services.guard.install import Step
@@ -112,7 +113,6 @@ def _add_run(hook: kit.Group) -> None:
         record_file: Path | None,
         words: tuple[str, ...],
     ) -> int:
-        from wardship.secrets import load_engine
         from wardship.services.guard import run as guard
         from wardship.services.guard import spool
         from wardship.services.guard.git import Repository
@@ -131,7 +131,7 @@ def _add_run(hook: kit.Group) -> None:
         )
         repository = Repository.find()
         now = _now()
-        ran = guard.run(repository, ask, load_engine, now=now)
+        ran = guard.run(repository, ask, _engine, now=now)
         if stage == "ci" and record_file is None:
             record_file = Path(spool.RECORD)
         if record_file and ran.record:
@@ -145,6 +145,12 @@ def _add_run(hook: kit.Group) -> None:
         else:
             _tell(run, ran, guard.Stage(stage), now.date())
         return kit.FINDINGS if ran.blocked and stage != "post-commit" else kit.DONE
+
+
+def _engine() -> Engine:
+    from wardship.secrets import load_engine
+
+    return load_engine()
 
 
 def _range(span: str | None) -> tuple[str | None, str | None]:

@@ -14,16 +14,19 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wardship.model.access import CredentialType
 from wardship.model.exposure import DetectorTier
 from wardship.sdk.i18n import _
-from wardship.secrets.engine import Engine
-from wardship.secrets.hit import Hit
 from wardship.services.guard import baseline as accepted
 from wardship.services.guard.baseline import Baseline
 from wardship.services.guard.change import Change
 from wardship.services.guard.git import Blobs, TooLarge
+
+if TYPE_CHECKING:  # the engine is loaded where there is something to look at
+    from wardship.secrets.engine import Engine
+    from wardship.secrets.hit import Hit
 
 MAX_BYTES = 20 * 1024 * 1024
 MIN_CONFIDENCE = 0.5

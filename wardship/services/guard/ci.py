@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +59,8 @@ def framework_lines(environment: Mapping[str, str]) -> Sequence[str]:
 
 def pipeline(system: str) -> str:
     """The text of a ready pipeline for that CI system."""
+    from importlib import resources
+
     text = resources.files("wardship").joinpath("data", "ci", f"{system}.txt").read_text(encoding="utf-8")
     return text.replace("@VERSION@", __version__)
 

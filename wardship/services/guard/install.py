@@ -81,11 +81,7 @@ def hooks_folder(repository: Repository) -> Path:
 
 def global_folder() -> Path:
     """The folder for all repositories: the one that core.hooksPath of this user names, else ours."""
-    told = git("config", "--global", "--type=path", "core.hooksPath", missing_ok=True, hooks=True)
-    named = os.fsdecode(told.rstrip(b"\n"))
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "wardship" / "hooks"
+    return _named_folder() or _own_global_folder()
 
 
 def install(repository: Repository | None, stages: Sequence[str] = STAGES, *, dry_run: bool = False) -> list[Step]:
@@ -95,11 +91,12 @@ def install(repository: Repository | None, stages: Sequence[str] = STAGES, *, dr
     """
     wanted = [*stages, *(["post-commit"] if "pre-commit" in stages else [])]
     folder = global_folder() if repository is None else hooks_folder(repository)
+    # A folder that this user had before hides the repositories' own hooks already; ours must not begin to.
+    hides = repository is None and folder == _own_global_folder()
     steps = []
-    names = wanted if repository is not None else [*wanted, *(name for name in _GITS_OWN if name not in wanted)]
-    for name in names:
-        steps += _install_one(folder, name, name in wanted, everywhere=repository is None, dry_run=dry_run)
-    if repository is None and not git("config", "--global", "core.hooksPath", missing_ok=True, hooks=True):
+    for name in [*wanted, *(name for name in _GITS_OWN if hides and name not in wanted)]:
+        steps += _install_one(folder, name, name in wanted, everywhere=hides, dry_run=dry_run)
+    if repository is None and _named_folder() is None:
         steps.append(Step(what=_("core.hooksPath of this user is set"), path=folder))
         if not dry_run:
             git("config", "--global", "core.hooksPath", str(folder), hooks=True)
@@ -122,7 +119,7 @@ def uninstall(repository: Repository | None, *, dry_run: bool = False) -> list[S
             else:
                 file.unlink()
     ours = repository is None and folder == _own_global_folder()
-    if ours and git("config", "--global", "core.hooksPath", missing_ok=True, hooks=True):
+    if ours and _named_folder() is not None:
         steps.append(Step(what=_("core.hooksPath of this user is no longer set"), path=folder))
         if not dry_run:
             git("config", "--global", "--unset", "core.hooksPath", hooks=True)
@@ -137,8 +134,14 @@ def status(repository: Repository) -> Installed:
         folder=folder,
         stages=found,
         missing=[name for name in (*STAGES, "post-commit") if name not in found],
-        everywhere=not folder.is_relative_to(repository.common),
+        everywhere=_named_folder() == folder,
     )
+
+
+def _named_folder() -> Path | None:
+    """The folder that core.hooksPath of this user names."""
+    told = git("config", "--global", "--type=path", "core.hooksPath", missing_ok=True, hooks=True)
+    return Path(os.fsdecode(told.rstrip(b"\n"))) if told.strip() else None
 
 
 def _own_global_folder() -> Path:

@@ -9,16 +9,16 @@ ci            a range of commits; the failing job is the block
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wardship import __version__
 from wardship.model.errors import ConfigError
 from wardship.sdk.i18n import _
-from wardship.secrets.engine import Engine
 from wardship.services.guard import baseline as accepted
 from wardship.services.guard import change, ci, spool
 from wardship.services.guard.baseline import Baseline, Entry
@@ -26,6 +26,9 @@ from wardship.services.guard.change import Change
 from wardship.services.guard.check import MAX_BYTES, MIN_CONFIDENCE, Outcome, State, check
 from wardship.services.guard.git import Blobs, Repository
 from wardship.services.guard.spool import GuardRun
+
+if TYPE_CHECKING:
+    from wardship.secrets.engine import Engine
 
 
 class Stage(StrEnum):
@@ -70,9 +73,12 @@ class Ran:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """What one stage looks at. `rules` names the revision whose baseline counts: "" is the index, None the files."""
+    """What one stage looks at; `changes` None: it was looked at before, and is only to be counted.
 
-    changes: Callable[[], Sequence[Change] | object]
+    `rules` names the revision whose baseline counts: "" is the index, None the working tree.
+    """
+
+    changes: Callable[[], Iterable[Change]] | None
     subject: str
     rules: str | None
     what: str
@@ -82,52 +88,59 @@ class _Plan:
 
 
 def run(repository: Repository, ask: Ask, load: Callable[[], Engine], *, now: datetime) -> Ran:
-    """Checks what `ask` says and leaves a record in the repository.
+    """Checks what `ask` says and leaves a record in the repository; `load` makes the engine, where one is needed.
 
     Raises NotVisible where the clone does not hold the range, ConfigError for a baseline that cannot be read.
     """
     began = time.monotonic()
-    plan = _PLANS[ask.stage](repository, ask) if not ask.files else _files(repository, ask)
+    plan = _files(repository, ask) if ask.files else _PLANS[ask.stage](repository, ask)
     if plan is None:
         return Ran(outcome=Outcome(), record=None, ending=(), bypassed=False, what=_("nothing to check"))
-    today = now.date()
-    with Blobs(repository, max_bytes=MAX_BYTES) as blobs:
-        baseline = _baseline(repository, blobs, plan.rules)
-        outcome = check(
-            plan.changes(),  # type: ignore[arg-type]  # a list or a generator of Change
-            blobs,
-            load(),
-            baseline=baseline,
-            today=today,
-            strict=ask.strict or bool(ask.files),
-            min_confidence=ask.min_confidence,
-        )
-    outcome.commits = plan.commits
+    outcome, ending = Outcome(), list[Entry]()
+    if plan.changes is not None:
+        with Blobs(repository, max_bytes=MAX_BYTES) as blobs:
+            baseline = _baseline(repository, blobs, plan.rules)
+            outcome = check(
+                plan.changes(),
+                blobs,
+                load(),
+                baseline=baseline,
+                today=now.date(),
+                strict=ask.strict or bool(ask.files),
+                min_confidence=ask.min_confidence,
+            )
+            ending = baseline.ending(now.date())
     if outcome.missing:
         raise change.not_here(ask.base or plan.commit_id)
-    blocked, taken = outcome.count(State.BLOCKED), outcome.count(State.ACCEPTED)
     record = None
     if not ask.files:
-        name, stage = repository.name, ask.stage.value.replace("-", "_")
-        record = GuardRun(
-            id=spool.run_id(name, stage, plan.subject, now, len(outcome.findings), blocked, taken),
-            repository=name,
-            stage=stage,
-            commit_id=plan.commit_id,
-            run_at=now.replace(microsecond=0),
-            commits=plan.commits,
-            files=outcome.files,
-            found=len(outcome.findings),
-            blocked=0 if ask.stage is Stage.POST_COMMIT else blocked,  # it is too late to block
-            baselined=taken,
-            bypassed=plan.bypassed,
-            seconds=round(time.monotonic() - began, 3),
-            version=__version__,
-        )
+        record = _record(repository, ask.stage, plan, outcome, now=now, seconds=time.monotonic() - began)
         spool.append(repository.common, record)
-        if ask.stage is Stage.PRE_COMMIT and not blocked:
+        if ask.stage is Stage.PRE_COMMIT and not outcome.count(State.BLOCKED):
             spool.remember_tree(repository.common, plan.subject)
-    return Ran(outcome=outcome, record=record, ending=baseline.ending(today), bypassed=plan.bypassed, what=plan.what)
+    return Ran(outcome=outcome, record=record, ending=ending, bypassed=plan.bypassed, what=plan.what)
+
+
+def _record(
+    repository: Repository, stage: Stage, plan: _Plan, outcome: Outcome, *, now: datetime, seconds: float
+) -> GuardRun:
+    name, column = repository.name, stage.value.replace("-", "_")
+    found, blocked, accepted_n = len(outcome.findings), outcome.count(State.BLOCKED), outcome.count(State.ACCEPTED)
+    return GuardRun(
+        id=spool.run_id(name, column, plan.subject, now, found, blocked, accepted_n),
+        repository=name,
+        stage=column,
+        commit_id=plan.commit_id,
+        run_at=now.replace(microsecond=0),
+        commits=plan.commits,
+        files=outcome.files,
+        found=found,
+        blocked=0 if stage is Stage.POST_COMMIT else blocked,  # it is too late to block
+        baselined=accepted_n,
+        bypassed=plan.bypassed,
+        seconds=round(seconds, 3),
+        version=__version__,
+    )
 
 
 def _files(repository: Repository, ask: Ask) -> _Plan:
@@ -157,8 +170,7 @@ def _post_commit(repository: Repository, _ask: Ask) -> _Plan | None:
         return None
     tree = repository.run("rev-parse", "HEAD^{tree}").decode().strip()
     if spool.was_checked(repository.common, tree):
-        # Nothing is looked at again: the run only says that this commit exists and was checked.
-        return _Plan(changes=tuple, subject=head, rules=head, what="", commits=1, commit_id=head)
+        return _Plan(changes=None, subject=head, rules=head, what="", commits=1, commit_id=head)
     # git asks no pre-commit hook where a commit is only carried over (rebase, cherry-pick): that is no bypass.
     made = repository.run("log", "-g", "-1", "--format=%gs", "HEAD", missing_ok=True).decode(errors="replace")
     return _Plan(
