@@ -1,6 +1,6 @@
 """Trains the generic tier of `wardship.secrets` and measures it on repositories it has not seen.
 
-    python scripts/train_secrets.py CREDDATA_FOLDER [WEIGHTS]
+    python scripts/train_secrets.py CREDDATA_FOLDER [WEIGHTS] [--held-out tests/accuracy/secret_weights.json.xz]
 
 Needs scikit-learn and the labelled lines (`creddata/*.jsonl`); neither is part of the project. For each repository a
 model is trained on the others; its predictions there are the held-out ones, from which the published figures and the
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import lzma
 import math
 import re
 import sys
@@ -125,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("weights", type=Path, nargs="?", default=WEIGHTS)
-    parser.add_argument("--held-out", type=Path, help="also write one file of weights a repository, trained without it")
+    parser.add_argument("--held-out", type=Path, help="also write the weights trained without each repository, packed")
     args = parser.parse_args()
     digits = trigrams()
     rows = list(examples(args.folder, Trigrams(digits)))
@@ -155,20 +156,17 @@ def main() -> None:
     final = fit(rows)
     save(args.weights, digits, final, calibration)
     if args.held_out:
-        args.held_out.mkdir(parents=True, exist_ok=True)
-        for repository, model in models.items():
-            save(args.held_out / f"{repository}.json", digits, model, calibration)
+        held_out = {name: weights(model, calibration) for name, model in models.items()}
+        args.held_out.write_bytes(lzma.compress(json.dumps(held_out, separators=(",", ":")).encode(), preset=9))
+
+
+def weights(model: GradientBoostingClassifier, calibration: list[list[float]]) -> dict[str, Any]:
+    prior = float(model.init_.class_prior_[1])
+    return {"base": round(math.log(prior / (1 - prior)), 5), "calibration": calibration, "trees": trees(model)}
 
 
 def save(path: Path, digits: str, model: GradientBoostingClassifier, calibration: list[list[float]]) -> None:
-    prior = float(model.init_.class_prior_[1])
-    content: dict[str, Any] = {
-        "made_by": "scripts/train_secrets.py",
-        "base": round(math.log(prior / (1 - prior)), 5),
-        "calibration": calibration,
-        "trees": trees(model),
-        "trigrams": digits,
-    }
+    content = {"made_by": "scripts/train_secrets.py", **weights(model, calibration), "trigrams": digits}
     path.write_text(json.dumps(content, separators=(",", ":")) + "\n", "utf-8")
 
 

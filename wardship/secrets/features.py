@@ -17,8 +17,8 @@ from wardship.secrets.candidates import Candidate
 from wardship.secrets.checks import decoded_password
 
 _CODE = frozenset(
-    "py pyi js jsx ts tsx mjs go java kt kts rb rs c h cc cpp hpp cs php swift scala groovy gradle pl lua ex exs erl clj "
-    "m".split()
+    "py pyi js jsx ts tsx mjs go java kt kts rb rs c h cc cpp hpp cs php swift scala groovy gradle pl lua ex exs erl "
+    "clj m".split()
 )
 _DATA = frozenset("json yml yaml xml tfstate tfvars jsonl har plist".split())
 _SETTINGS = frozenset(

@@ -65,8 +65,14 @@ class Format:
         return re.compile(rf"(?<![A-Za-z0-9_])(?P<v>{self.regex})(?![A-Za-z0-9_])")
 
     @property
+    def any_case(self) -> bool:
+        """Whether upper and lower case of the anchors do not matter."""
+        return "(?i" in self.regex or "(?i" in (self.context or "")
+
+    @property
     def prefilter(self) -> str:
-        return self.search or "|".join(re.escape(anchor) for anchor in self.anchors)
+        anchors = "|".join(re.escape(anchor) for anchor in self.anchors)
+        return self.search or (f"(?i:{anchors})" if self.any_case else anchors)
 
     def judge(self, value: str) -> float:
         """The confidence in a value of this form, 0 for none."""
@@ -97,14 +103,18 @@ class Providers:
         self.formats = [_format(row) for row in table["format"]]
         self.services: list[str] = table["services"]
         self._active = [one for one in self.formats if notices or not one.notice]
-        self._anchored = [(anchor, one) for one in self._active for anchor in one.anchors]
+        self._anchored = [(anchor, one) for one in self._active if not one.any_case for anchor in one.anchors]
+        self._folded = [(anchor.lower(), one) for one in self._active if one.any_case for anchor in one.anchors]
 
     @property
     def prefilters(self) -> list[str]:
         return [_BESIDE, *(one.prefilter for one in self._active)]
 
     def matches(self, piece: str) -> Iterator[Match]:
-        for one in dict.fromkeys([one for anchor, one in self._anchored if anchor in piece]):
+        folded = piece.lower()
+        possible = [one for anchor, one in self._anchored if anchor in piece]
+        possible += [one for anchor, one in self._folded if anchor in folded]
+        for one in dict.fromkeys(possible):
             if one.context and not re.search(one.context, piece):
                 continue
             for found in one.expression.finditer(piece):
