@@ -12,6 +12,7 @@ tokens, addresses of webhooks) is taken out here, before anything is staged or q
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -64,7 +65,7 @@ class GitHubConnector:
 
     manifest = MANIFEST
 
-    def __init__(self, connection: Connection, *, engine: Callable[[], Engine] = load_engine) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.stats = CallStats()
         self.drift: Drift = DriftLog()
         self._session = Session(connection, self.stats)
@@ -73,8 +74,8 @@ class GitHubConnector:
         self._fingerprint = connection.fingerprint
         self._chosen = repositories.Selection(connection.settings)
         self._parser = Parser(self._session.where, self.drift)
-        self._load_engine = engine
         self._engine: Engine | None = None
+        self._one_at_a_time = threading.Lock()  # an engine works in one thread, repositories are read in several
         self._kinds: dict[str, Callable[[str | None], Iterator[RawPage]]] = {
             "github.organisation": self._organisation,
             "github.repository": self._repository,
@@ -356,9 +357,10 @@ class GitHubConnector:
         name, value = (raw.get("name"), raw.get("value")) if isinstance(raw, dict) else (None, None)
         hits: dict[tuple[str, str], dict[str, Any]] = {}
         if isinstance(name, str) and isinstance(value, str) and value:
-            if self._engine is None:
-                self._engine = self._load_engine()
-            for hit in self._engine.scan(f"{name}={value}\n".encode("utf-8", "replace"), path=".env"):
+            with self._one_at_a_time:
+                self._engine = self._engine or load_engine()
+                found = self._engine.scan(f"{name}={value}\n".encode("utf-8", "replace"), path=".env")
+            for hit in found:
                 mark = self._fingerprint(hit.value)
                 hits[hit.detector, mark] = {
                     "detector": hit.detector,
