@@ -339,6 +339,33 @@ def test_a_file_that_changes_while_it_is_read_is_begun_anew(tmp_path: Path, cloc
     assert refused.value.operation == "token"
 
 
+def test_a_query_of_a_live_database_is_begun_anew_after_a_stop(tmp_path: Path, clock: Clock, postgres_url: str) -> None:
+    (tmp_path / "m.yaml").write_text(
+        "wardship_mapping: 1\nname: live\nsystem: {authority: 'old:db'}\nidentities: [{id: login}]\n"
+        "source: {format: postgresql, query: \"SELECT 'u' || n AS login FROM generate_series(1, 700) n\"}\n"
+    )
+    url = Secret(postgres_url.replace("postgresql+psycopg", "postgresql"))
+
+    def opened() -> FileReader:
+        return connector.connect(
+            Connection(
+                name="f",
+                connector="file",
+                settings={"mapping": str(tmp_path / "m.yaml")},
+                clock=clock,
+                secret={"url": url}.__getitem__,
+            )
+        )
+
+    first = opened()
+    [scope] = first.scopes()
+    pages = list(first.fetch(scope, None))
+    assert sum(len(page.items) for page in pages) == 701
+    with pytest.raises(UnexpectedResponse) as refused:
+        next(opened().fetch(scope, pages[0].next_token))
+    assert refused.value.operation == "token"
+
+
 def test_several_files_of_a_pattern_are_one_area(tmp_path: Path, clock: Clock) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.csv").write_text(f"login\n{name}\n\n{name},x\n")
@@ -358,6 +385,21 @@ def test_a_connection_to_what_is_not_there_says_so(tmp_path: Path, clock: Clock)
     assert [line.allowed for line in gone.check()] == [False]
     none = connector.connect(connection(tmp_path, clock, body, path=str(tmp_path / "*.csv")))
     assert [line.allowed for line in none.check()] == [False]
+
+
+def test_kept_items_are_parsed_again_without_their_file(tmp_path: Path, clock: Clock) -> None:
+    body = "identities: [{id: login, created_at: made}]\n"
+    files = imported(tmp_path, clock, body, "login,made\na,soon\n")
+    [scope] = files.scopes()
+    _system, kept = items(files)
+    mended = {**kept, "cells": {**kept["cells"], "made": "2026-01-01"}}
+    again = connector.import_files([], connection(tmp_path, clock, body))
+    assert [cast("Identity", one).native_id for one in again.parse(scope, mended)] == ["a"]
+    with pytest.raises(NotVisible, match="no file to read"):
+        list(again.fetch(scope, None))
+    nobody = connector.import_files([], Connection(name="f", connector="file", clock=clock))
+    with pytest.raises(DataError, match="how to read"):
+        nobody.parse(scope, mended)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ page, quarantine or log ever holds it. Columns that are not mapped are dropped a
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from wardship.connectors.file.mapping import FileMapping
 from wardship.connectors.file.records import records_of, system_of
 from wardship.connectors.file.sections import SECTIONS
 from wardship.connectors.file.values import MAX_VALUES, fold
-from wardship.model.errors import ConfigError, ConnectorError, DataError, NotVisible
+from wardship.model.errors import ConnectorError, DataError, NotVisible
 from wardship.model.scan import Scope
 from wardship.model.secret import Secret
 from wardship.sdk.connector import Connection, Drift, Record
@@ -32,14 +33,14 @@ _COVERED = frozenset("*xX.-#•●_ ")
 class MappedFiles:
     """The files of one mapping, as one scope."""
 
-    def __init__(self, mapping: FileMapping, paths: Sequence[Path], connection: Connection, drift: Drift) -> None:
+    def __init__(
+        self, mapping: FileMapping, declared_in: Path, paths: Sequence[Path], connection: Connection, drift: Drift
+    ) -> None:
         self.mapping, self.paths = mapping, paths
+        self._declared_in = declared_in
+        self._once = uuid.uuid4().hex[:16]
         self._connection, self._drift = connection, drift
         self.columns_seen: dict[str, None] = {}  # in the order of the files; of nested ones the outer keys
-        if mapping.source.format is not Format.POSTGRESQL and not paths:
-            raise ConfigError(
-                _("there is no file to read"), advice=_("set path to a file, or a pattern that fits some")
-            )
 
     @property
     def as_of(self) -> datetime | None:
@@ -53,6 +54,12 @@ class MappedFiles:
 
     def rows(self, scope: Scope) -> Iterator[Any]:
         del scope
+        if self.mapping.source.format is not Format.POSTGRESQL and not self.paths:
+            raise NotVisible(
+                _("there is no file to read"),
+                system="file",
+                advice=_("set path to a file, or a pattern that fits some"),
+            )
         yield SYSTEM_ITEM
         several = len(self.paths) > 1
         for path in self.paths or (None,):
@@ -95,7 +102,9 @@ class MappedFiles:
         return [name for name in self.columns_seen if fold(name) not in named]
 
     def stamp(self) -> str:
-        return stamp_of(self.paths)
+        if self.mapping.source.format is Format.POSTGRESQL:
+            return self._once  # the rows of a query have no order to take them up again by
+        return stamp_of([*self.paths, self._declared_in])
 
     def _open(self, path: Path | None) -> Iterator[Row]:
         live = self.mapping.source.format is Format.POSTGRESQL

@@ -21,7 +21,7 @@ from wardship.connectors.file.formats.row import stamp_of
 from wardship.connectors.file.manifest import MANIFEST
 from wardship.connectors.file.mapped import MappedFiles
 from wardship.connectors.file.mapping import find_mapping, load_mapping
-from wardship.model.errors import ConfigError, ConnectorError, UnexpectedResponse
+from wardship.model.errors import ConfigError, ConnectorError, DataError, UnexpectedResponse
 from wardship.model.scan import Problem, RawPage, Scope
 from wardship.sdk.connector import CallStats, Capability, CheckResult, Connection, Drift, DriftLog, Record, SetupGuide
 from wardship.sdk.i18n import N_, _
@@ -78,7 +78,11 @@ class FileReader:
 
     def fetch(self, scope: Scope, token: str | None) -> Iterator[RawPage]:
         """Raises NotVisible for a file that cannot be read as a whole."""
-        source = self._source(scope)
+        source = self._by_scope.get(scope.key)
+        if source is None:
+            raise UnexpectedResponse(
+                _("the files no longer tell of %(scope)s") % {"scope": scope.key}, operation="read"
+            )
         stamp = source.stamp()
         done = 0
         if token is not None:
@@ -99,7 +103,10 @@ class FileReader:
             page = following
 
     def parse(self, scope: Scope, item: Any) -> Iterable[Record]:
-        return self._source(scope).parse(scope, item)
+        source = self._by_scope.get(scope.key)
+        if source is None:  # a kept item whose mapping is not at hand
+            raise DataError(_("no mapping or export tells how to read %(scope)s") % {"scope": scope.key})
+        return source.parse(scope, item)
 
     def confirm(self, scope: Scope, family: str, native_id: str) -> bool | None:
         """A file that was just read to its end has nothing to add."""
@@ -141,14 +148,6 @@ class FileReader:
     def _by_scope(self) -> dict[str, Source]:
         return {scope.key: source for source in self.sources for scope in source.scopes()}
 
-    def _source(self, scope: Scope) -> Source:
-        source = self._by_scope.get(scope.key)
-        if source is None:
-            raise UnexpectedResponse(
-                _("the files no longer tell of %(scope)s") % {"scope": scope.key}, operation="read"
-            )
-        return source
-
 
 class ExportFiles:
     """Files of one recognised export format."""
@@ -189,8 +188,8 @@ def imported(paths: Sequence[Path], connection: Connection) -> FileReader:
     """The reader of files given once. Raises ConfigError for what cannot be read as a whole."""
     drift = DriftLog()
     try:
-        sources = _sources(paths, connection, drift) if paths else []
-        for source in sources:
+        sources = _sources(paths, connection, drift)
+        for source in sources if paths else ():
             for scope in source.scopes():
                 _begin(source, scope)
     except ConnectorError as refused:
@@ -200,7 +199,8 @@ def imported(paths: Sequence[Path], connection: Connection) -> FileReader:
 
 def _sources(paths: Sequence[Path], connection: Connection, drift: Drift) -> list[Source]:
     if name := connection.settings.get("mapping"):
-        return [MappedFiles(load_mapping(find_mapping(name)), paths, connection, drift)]
+        declared_in = find_mapping(name)
+        return [MappedFiles(load_mapping(declared_in), declared_in, paths, connection, drift)]
     found: dict[str, tuple[Export, list[Path]]] = {}
     for path in paths:
         export = recognised(path)
