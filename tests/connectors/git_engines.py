@@ -50,8 +50,7 @@ class Fragile(Tokens):
         if b"HANG" in data:
             time.sleep(3600)
         if b"EAT" in data:
-            held = [bytearray(1 << 28) for _ in range(64)]
-            return [] if held else []
+            sum(len(held) for held in [bytearray(1 << 28) for _ in range(64)])
         hits = super().scan(data, path=path)
         return [*hits, *self._probed()] if b"PROBE" in data else hits
 

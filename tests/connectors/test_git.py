@@ -226,9 +226,9 @@ def searched(folder: Path) -> int:
     import sqlite3
 
     for file in (folder / "cache").rglob("blobs.db"):
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
-            with contextlib.suppress(sqlite3.OperationalError):  # before its tables are made
-                return int(db.execute("select count(*) from scanned").fetchone()[0])
+        opened = contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True))
+        with opened as db, contextlib.suppress(sqlite3.OperationalError):  # before its tables are made
+            return int(db.execute("select count(*) from scanned").fetchone()[0])
     return 0
 
 

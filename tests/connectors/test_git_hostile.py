@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.connectors.git_reading import (
+    ROOT,
     by_path,
     children_find_the_engines,
     exposures,
@@ -239,13 +240,35 @@ def test_a_tree_without_end_costs_its_own_commit(
     assert [problem.reason for problem in read.problems] == ["too_large"]
 
 
-def test_a_bomb_of_a_blob_is_never_unpacked(evil: Repository, tmp_path: Path, clock: Clock) -> None:
-    """A gigabyte of zeros in a megabyte: its size is asked first."""
-    loose_blob(evil, 1 << 30, "bomb.bin")
-    there = evil.connection("c", clock=clock, cache=tmp_path / "cache")
-    read = reading(there)
-    assert set(by_path(read)) == {"a.txt"}
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 < 700, "no process held it"
+def test_a_bomb_of_a_blob_is_never_unpacked(evil: Repository, tmp_path: Path) -> None:
+    """Half a gigabyte of zeros in half a megabyte: its size is asked first, and git passes it on in pieces."""
+    loose_blob(evil, 512 << 20, "bomb.bin")
+    program = (
+        "import sys, resource; from pathlib import Path; from datetime import datetime, UTC\n"
+        "from wardship.sim.git import Repository; from tests.connectors.git_reading import by_path, reading\n"
+        "c = Repository.opened(Path(sys.argv[1])).connection('c', clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),"
+        " cache=Path(sys.argv[2]))\n"
+        "print(*by_path(reading(c)), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)\n"
+    )
+    command = [sys.executable, "-c", program, str(evil.folder), str(tmp_path / "cache")]
+    path, peak_mb = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert path == "a.txt"
+    assert int(peak_mb) < 300, "no process held it"
+
+
+def test_a_newest_state_without_end_leaves_unknown_what_was_not_listed(
+    evil: Repository, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wardship.connectors.git.history.MAX_LISTING", 300 << 20)
+    monkeypatch.setitem(Git.start.__kwdefaults__ or {}, "file_limit", 1 << 20)
+    tree = raw_tree(evil, [(b"100644", b"f", blob(evil, "x"))])
+    for _level in range(8):
+        tree = raw_tree(evil, [(b"40000", b"d%d" % n, tree) for n in range(10)])
+    commit_tree(evil, tree, "main2")
+    evil.git("symbolic-ref", "HEAD", "refs/heads/main2")
+    read = reading(evil.connection("c", clock=clock, cache=tmp_path / "cache"))
+    assert not read.complete
+    assert by_path(read)["a.txt"].in_head is None
 
 
 def test_one_long_line_is_searched_in_bounded_memory(evil: Repository, tmp_path: Path, clock: Clock) -> None:

@@ -127,8 +127,8 @@ def notable_changes(part: Part, notable: Collection[bytes]) -> Iterator[Change]:
             yield Change(path, commit, at, author, new.decode() if new else None, tuple(blob.decode() for blob in old))
 
 
-def head_files(git: Git, commit: str, wanted: Collection[bytes], name: str) -> dict[bytes, str]:
-    """The blobs at the wanted paths in the tree of `commit`. Raises Unavailable: the tree has no end."""
+def head_files(git: Git, commit: str, wanted: Collection[bytes]) -> tuple[dict[bytes, str], bool]:
+    """The blobs at the wanted paths in the tree of `commit`; and whether the whole tree could be listed."""
     found: dict[bytes, str] = {}
     with tempfile.TemporaryFile(dir=git.folder) as spool:
         with ended(git.start(["ls-tree", "-r", "-z", "--full-tree", commit], stdout=spool)) as child:
@@ -143,9 +143,7 @@ def head_files(git: Git, commit: str, wanted: Collection[bytes], name: str) -> d
                 mode, _kind, blob = meta.split(b" ")
                 if mode in _FILES:
                     found[path] = blob.decode("ascii")
-    if not complete:
-        raise _failed(name)
-    return found
+    return found, complete
 
 
 def _parse(spool: IO[bytes]) -> Iterator[tuple[bytes, bytes | None, tuple[bytes, ...], bytes]]:

@@ -15,6 +15,7 @@ _TOKEN = "WARDSHIP_GIT_TOKEN"  # noqa: S105 - the name of a variable
 _USER = "WARDSHIP_GIT_USERNAME"
 # git runs this through a shell; the values come from the environment, so neither argv nor a file ever holds them.
 _HELPER = f'!f() {{ test "$1" = get && printf "username=%s\\npassword=%s\\n" "${_USER}" "${_TOKEN}"; }}; f'
+_NO_BRANCH = "refs/heads/wardship-no-such-branch"
 _FETCH_S = 6 * 3600.0
 
 
@@ -66,14 +67,14 @@ def tips(git: Git, repository: Repository) -> list[Tip]:
 
 
 def head(git: Git, repository: Repository) -> tuple[str | None, str | None]:
-    """(default branch, its commit); None where HEAD names no branch, or one without a commit."""
+    """(default branch, its commit); None, None where HEAD leads to no commit; no branch where it names a commit."""
     try:
         text = (git.mirror / "HEAD").read_text("utf-8").strip()
     except (OSError, UnicodeError):
         return None, None
     branch = text.removeprefix("ref: refs/heads/") if text.startswith("ref: refs/heads/") else None
     found = git.run(["cat-file", "--batch-check"], name=repository.name, given=b"HEAD\n").split()
-    return branch, found[0].decode("ascii") if found[1:2] == [b"commit"] else None
+    return (branch, found[0].decode("ascii")) if found[1:2] == [b"commit"] else (None, None)
 
 
 def committed_at(git: Git, repository: Repository, commit: str | None) -> int | None:
@@ -104,17 +105,14 @@ def _netloc(repository: Repository) -> str:
 
 
 def _set_head(git: Git, repository: Repository, told: bytes) -> None:
-    """HEAD as the repository has it now: its default branch may have been renamed."""
-    for line in told.decode("utf-8", "replace").splitlines():
-        first, _tab, name = line.partition("\t")
-        if name == "HEAD" and first.startswith("ref: refs/heads/"):
-            git.run(["symbolic-ref", "HEAD", first.removeprefix("ref: ")], name=repository.name)
-            return
-    commit = next(
-        (line.split("\t")[0] for line in told.decode("utf-8", "replace").splitlines() if line.endswith("\tHEAD")), ""
-    )
-    if commit:
-        git.run(["update-ref", "--no-deref", "HEAD", commit], name=repository.name)
+    """HEAD as the repository has it now: its default branch may have been renamed, or be gone."""
+    lines = [line.partition("\t") for line in told.decode("utf-8", "replace").splitlines()]
+    said = [first for first, _tab, name in lines if name == "HEAD"]
+    branch = next((one.removeprefix("ref: ") for one in said if one.startswith("ref: refs/heads/")), None)
+    if branch is None and said:
+        git.run(["update-ref", "--no-deref", "HEAD", said[0]], name=repository.name)
+    else:
+        git.run(["symbolic-ref", "HEAD", branch or _NO_BRANCH], name=repository.name)
 
 
 def _online(git: Git, repository: Repository, token: Secret | None, username: str, *, allow_private: bool) -> Git:

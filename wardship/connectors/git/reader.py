@@ -271,10 +271,12 @@ class _Reading:
                 order[commit] = number
         state.drop(noted - order.keys())
         wanted = frozenset(path for path, _changes, _found in state.paths() if self._settings.wants(path))
-        head = history.head_files(self.git, self.head, wanted, self._repository.name) if self.head else {}
+        head, whole = history.head_files(self.git, self.head, wanted) if self.head else ({}, True)
+        if not whole:
+            self._problem("too_large", _("the newest state has a tree without end and was not listed to its end"))
         totals = report.Totals()
         chosen = (one for one in state.paths() if one[0] in wanted)
-        found = list(report.exposures(chosen, order, head, totals))
+        found = list(report.exposures(chosen, order, head, totals, whole=whole))
         self._tell(totals)
         yield {
             "is": "system",

@@ -13,7 +13,7 @@ from wardship.connectors.git.pool import shown
 from wardship.connectors.git.state import Change, Found
 from wardship.model.access import Credential, CredentialType
 from wardship.model.errors import DataError
-from wardship.model.exposure import Dependency, DetectorTier, Exposure, Place
+from wardship.model.exposure import Dependency, DetectorTier, Exposure
 from wardship.model.identity import System
 from wardship.sdk.connector import Record
 from wardship.secrets.places import environment_of_path, place_of
@@ -37,11 +37,13 @@ def exposures(
     order: Mapping[str, int],
     head: Mapping[bytes, str],
     totals: Totals,
+    *,
+    whole: bool,
 ) -> Iterator[dict[str, Any]]:
     """The raw items of all paths: "exposure", "certificate" and "reference", in the order of the paths.
 
     `order` numbers the reachable commits, oldest first; `head` are the blobs of the newest state. Only what a
-    reachable commit put at its path counts.
+    reachable commit put at its path counts. `whole` False: a path that is not in `head` may be there all the same.
     """
     for path, all_changes, found in paths:
         changes = sorted((c for c in all_changes if c.commit in order), key=lambda c: order[c.commit])
@@ -52,7 +54,7 @@ def exposures(
                 reason = str(one.body.get("reason"))
                 if reason in totals.__slots__:
                     setattr(totals, reason, getattr(totals, reason) + 1)
-        yield from _exposures(path, changes, [one for one in told if one.kind == "hit"], head.get(path))
+        yield from _exposures(path, changes, [one for one in told if one.kind == "hit"], head.get(path), whole=whole)
         for one in told:
             if one.blob == head.get(path) and one.kind in ("certificate", "ci"):
                 yield {
@@ -63,7 +65,7 @@ def exposures(
 
 
 def _exposures(
-    path: bytes, changes: Sequence[Change], hits: Sequence[Found], head: str | None
+    path: bytes, changes: Sequence[Change], hits: Sequence[Found], head: str | None, *, whole: bool
 ) -> Iterator[dict[str, Any]]:
     groups: dict[_Key, list[Found]] = defaultdict(list)
     for hit in hits:
@@ -75,8 +77,8 @@ def _exposures(
             continue
         newest, first = written[-1], written[0]
         removed = [change for change in changes if change.new not in blobs and blobs & set(change.old)]
-        in_head = head in blobs
-        gone = removed[-1] if removed and not in_head else None
+        in_head = head in blobs if head is not None or whole else None
+        gone = removed[-1] if removed and in_head is False else None
         best = min(
             (hit for hit in group if hit.blob == newest.new), key=lambda hit: (hit.body["line"], hit.body["column"])
         )
@@ -141,7 +143,7 @@ def _exposure(authority: str, item: Mapping[str, Any]) -> Exposure:
     path = _text(item, "path")
     confidence = item.get("confidence")
     in_head = item.get("in_head")
-    if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not isinstance(in_head, bool):
+    if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not isinstance(in_head, bool | None):
         raise DataError("an exposure without confidence or state")
     return Exposure(
         authority=authority,
@@ -149,7 +151,7 @@ def _exposure(authority: str, item: Mapping[str, Any]) -> Exposure:
         detector=_text(item, "detector"),
         tier=_word(DetectorTier, item, "tier"),
         confidence=float(confidence),
-        place=_place(path),
+        place=place_of(path),
         fingerprint=_maybe(item, "fingerprint"),
         credential_type=_word(CredentialType, item, "type"),
         public_id=_maybe(item, "public_id"),
@@ -168,10 +170,6 @@ def _exposure(authority: str, item: Mapping[str, Any]) -> Exposure:
             "removed_in": _maybe(item, "removed_in"),
         },
     )
-
-
-def _place(path: str) -> Place:
-    return place_of(path)
 
 
 def _certificate(authority: str, item: Mapping[str, Any]) -> Credential:
