@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -336,10 +336,15 @@ def test_ctrl_c_ends_the_check_and_counts_nothing(old: Repo) -> None:
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    assert process.stdin is not None
     assert process.stderr is not None
-    time.sleep(1.5)  # it waits for the lines of git, which never come
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130
+    process.stdin.write(b"\n" * 200_000)  # more than a pipe holds: this returns when the check has begun to read
+    process.stdin.flush()
+    while process.poll() is None:  # one that comes between two reads waits for the next, as it does for a person
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+    assert process.returncode == 130
     assert b"Traceback" not in process.stderr.read()
     assert old.runs() == []
 
