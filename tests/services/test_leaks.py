@@ -155,7 +155,7 @@ def test_one_call_at_our_own_system_tells_and_is_on_record(
     connections = plug(asked)
     with app.facts() as facts:
         asking = leaks.plan_check(facts, SECRET, connections)
-    assert (asking.connection, asking.source, asking.call) == ("our-vault", "our-git", "auth/token/lookup-self")
+    assert (asking.connections, asking.sources, asking.call) == (("our-vault",), ("our-git",), "auth/token/lookup-self")
     assert asked.calls == [], "planning calls nothing"
     assert leaks.check(app.db, "ana", asking, connections).active is active
     assert asked.calls == [("vault.token", None)]
@@ -173,6 +173,21 @@ def test_other_peoples_systems_are_not_asked(app: App, plug: Callable[[Asked], l
         leaks.plan_check(facts, SECRET, [one for one in connections if one.connector == "git"])
     with app.facts() as facts, pytest.raises(ConfigError, match="can read git:"):
         leaks.plan_check(facts, SECRET, [one for one in connections if one.connector == "vault"])
+
+
+def test_with_two_vaults_it_is_dead_only_if_both_refuse_it(
+    app: App, plug: Callable[[Asked], list[Connection]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked()
+    first = plug(asked)
+    second = dataclasses.replace(first[0], name="other-vault")
+    answers = {"our-vault": False, "other-vault": True}
+    asked.modules["vault"].still_active = lambda connection, *_rest: answers[connection.name]  # type: ignore[attr-defined]
+    with app.facts() as facts:
+        asking = leaks.plan_check(facts, SECRET, [*first, second])
+    assert leaks.check(app.db, "ana", asking, [*first, second]).active is True
+    answers["other-vault"] = False
+    assert leaks.check(app.db, "ana", asking, [*first, second]).active is False
 
 
 def test_no_answer_is_unknown_and_not_dead(app: App, plug: Callable[[Asked], list[Connection]]) -> None:

@@ -130,7 +130,7 @@ def add_to(root: kit.Group) -> None:
                 asking = leaks.plan_check(facts, what, connections, app.plugins)
             run.say(
                 _("One call, %(call)s, to %(connection)s, with the value from %(place)s. The system will log it.")
-                % {"call": asking.call, "connection": asking.connection, "place": asking.place}
+                % {"call": asking.call, "connection": ", ".join(asking.connections), "place": asking.place}
             )
             if dry_run:
                 return kit.DONE

@@ -6,6 +6,7 @@ entry of a secrets manager replaces it (`link`), and asks a system of ours wheth
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from wardship.model.errors import ConfigError, ConnectorError, TransitionRefused
+from wardship.model.errors import ConfigError, ConnectorError, DataError, TransitionRefused
 from wardship.model.secret import Secret
 from wardship.sdk import registry
 from wardship.sdk.connector import Connection
@@ -315,9 +316,9 @@ class Asking:
     secret_uid: str
     detector: str
     public_id: str | None
-    connection: str  # of ours, whose system is asked
+    connections: tuple[str, ...]  # of ours, whose systems are asked until one knows it
     call: str  # in the vendor's words: "sts:GetCallerIdentity"
-    source: str  # the connection that reads the value again
+    sources: tuple[str, ...]  # of ours, which can read the value again
     place: str
     exposure: Mapping[str, Any]
 
@@ -357,7 +358,8 @@ def plan_check(facts: Facts, wanted: str, connections: Sequence[Connection], plu
             advice=_("connect the system it belongs to (`wardship connect add`); other people's systems are not asked"),
         )
     place = exposure["authority"].partition(":")[0]
-    sources = [one for one in connections if one.connector == place and _can(one, plugins, "read_value")]
+    sources = [one for one in connections if _can(one, plugins, "read_value")]
+    sources.sort(key=lambda one: one.connector != place)
     if not sources:
         raise ConfigError(
             _("no connection of yours can read %(place)s again") % {"place": exposure["authority"]},
@@ -368,9 +370,9 @@ def plan_check(facts: Facts, wanted: str, connections: Sequence[Connection], plu
         secret_uid=one["uid"],
         detector=exposure["detector"],
         public_id=exposure["public_id"],
-        connection=asked[0].name,
+        connections=tuple(one.name for one in asked),
         call=getattr(module, "ACTIVE_CALL", vendor),
-        source=sources[0].name,
+        sources=tuple(one.name for one in sources),
         place=f"{exposure['authority']} {exposure['location']}",
         exposure=exposure,
     )
@@ -383,34 +385,28 @@ def check(
     connections: Sequence[Connection],
     plugins: Sequence[str] = (),
 ) -> Answer:
-    """Makes the one call of `plan_check`, and keeps the answer: audited before the call and after it.
+    """Makes the call of `plan_check`, and keeps the answer: audited before the call and after it.
 
     The value lives in this process for the time of the call and is kept nowhere.
     """
     by_name = {one.name: one for one in connections}
-    target, source = by_name[asking.connection], by_name[asking.source]
     with db.write(actor) as writing:
         writing.audit(
             "secret.check_started",
             f"secret:{asking.secret_uid}",
-            {"connection": asking.connection, "call": asking.call, "place": asking.place},
+            {"connections": list(asking.connections), "call": asking.call, "place": asking.place},
         )
-    try:
-        value: Secret | None = _module(source, plugins).read_value(source, asking.exposure)
-        if value is None:
-            answer = Answer(asking=asking, active=None, reason=_("the value is not at its place any more"))
-        else:
-            found = _module(target, plugins).still_active(target, asking.detector, value, asking.public_id)
-            answer = Answer(
-                asking=asking, active=found, reason="" if found is not None else _("the system does not tell")
-            )
-    except ConnectorError as error:
-        answer = Answer(asking=asking, active=None, reason=error.message)
+    value = _read_again(asking, [by_name[name] for name in asking.sources], plugins)
+    answer = (
+        _asked(asking, [by_name[name] for name in asking.connections], value, plugins)
+        if value is not None
+        else Answer(asking=asking, active=None, reason=_("the value is not at its place any more"))
+    )
     with db.write(actor) as writing:
         writing.conn.execute(
             tables.secret_check.insert().values(
                 secret_uid=asking.secret_uid,
-                authority=asking.connection,
+                authority=", ".join(asking.connections),
                 call=asking.call,
                 validity={True: "active", False: "inactive", None: "unknown"}[answer.active],
                 actor=actor,
@@ -420,9 +416,35 @@ def check(
         writing.audit(
             "secret.checked",
             f"secret:{asking.secret_uid}",
-            {"connection": asking.connection, "call": asking.call, "active": answer.active},
+            {"connections": list(asking.connections), "call": asking.call, "active": answer.active},
         )
     return answer
+
+
+def _read_again(asking: Asking, sources: Sequence[Connection], plugins: Sequence[str]) -> Secret | None:
+    """The value at its place, from the first source that has it."""
+    for source in sources:
+        with contextlib.suppress(ConnectorError, ConfigError, DataError):  # another connection may read that place
+            value: Secret | None = _module(source, plugins).read_value(source, asking.exposure)
+            if value is not None:
+                return value
+    return None
+
+
+def _asked(asking: Asking, targets: Sequence[Connection], value: Secret, plugins: Sequence[str]) -> Answer:
+    """One call to each target until one lets it in. Dead only if every one of them refuses it."""
+    told: list[bool | None] = []
+    reason = _("the system does not tell")
+    for target in targets:
+        try:
+            told.append(_module(target, plugins).still_active(target, asking.detector, value, asking.public_id))
+        except ConnectorError as error:
+            told.append(None)
+            reason = error.message
+        if told[-1]:
+            return Answer(asking=asking, active=True)
+    active = None if None in told else False
+    return Answer(asking=asking, active=active, reason="" if active is False else reason)
 
 
 def checks(db: Database, secret_uid: str) -> Sequence[tuple[datetime, str, str, str]]:

@@ -172,11 +172,11 @@ class Parser:
         yield from self._grants(ns, key, _with_default(role, policies))
         claims: dict[str, str] = {}
         for entry in secret_ids:
-            yield self._secret_id(ns, key, entry)
+            yield self._secret_id(ns, key, entry, role)
             claims |= entry.tags("metadata")
         yield from _owners(key, claims, "vault.secret_id_metadata")
 
-    def _secret_id(self, ns: Namespace, key: Key, entry: Fields) -> Credential:
+    def _secret_id(self, ns: Namespace, key: Key, entry: Fields, role: Fields) -> Credential:
         accessor = entry.need("secret_id_accessor")
         expires_at = entry.instant("expiration_time")
         return Credential(
@@ -195,11 +195,11 @@ class Parser:
             attributes=known(
                 {
                     "uses_left": entry.whole("secret_id_num_uses"),  # 0: as often as one likes
-                    "bound_cidrs": entry.texts("cidr_list"),
                     "token_bound_cidrs": entry.texts("token_bound_cidrs"),
                     "tags": entry.tags("metadata"),
                 }
-            ),
+            )
+            | _bound_cidrs(entry, role),
         )
 
     def _auth_role(self, ns: Namespace, item: Fields) -> Iterable[Record]:
@@ -508,6 +508,13 @@ class Parser:
                     tenant_wide=given.wide,
                     attributes=given.attributes,
                 )
+
+
+def _bound_cidrs(secret_id: Fields, role: Fields) -> dict[str, list[str]]:
+    """From where a secret-id may be used: its own networks, else those of its role. Empty: from anywhere."""
+    told = "cidr_list" in set(secret_id.raw) and "secret_id_bound_cidrs" in set(role.raw)
+    bound = list(secret_id.texts("cidr_list") or role.texts("secret_id_bound_cidrs"))
+    return {"bound_cidrs": bound} if bound or told else {}
 
 
 def _login_alias(ns: Namespace, accessor: str, name: str) -> Key:
