@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wardship.sdk.connector import Connection
-from wardship.sim import code_world
+from wardship.sim import code_world, mainframe
 from wardship.sim import plan as plans
 from wardship.sim.aws import ADMINISTRATOR, AwsAccount, AwsWorld
 from wardship.sim.entra import MICROSOFT, EntraTenant
@@ -58,6 +58,7 @@ def connections(
         _register(plan, clock, folder),
         entra,
         aws,
+        mainframe.connection(plan.staff, clock, folder, stories=plan.stories),
         code_world.vault(written, planted, clock),
         code_world.github(written, planted, clock),
         code_world.code(written, planted, clock, folder),

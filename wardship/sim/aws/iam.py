@@ -200,7 +200,8 @@ def _report(state: Row, account: Row, number: str) -> str:
     used = account["root"]["last_used"] or "no_information"
     mfa = _word(account["root"]["mfa"])
     # The administrator of the simulation signs with a key of the root user that is no part of the story.
-    keys = {key_id: key for key_id, key in _live_keys(state, root["arn"]).items() if key_id != state.get("administrator")}
+    keys = _live_keys(state, root["arn"])
+    keys.pop(state.get("administrator") or "", None)
     writer.writerow({**root, **unsupported, "password_last_used": used, "mfa_active": mfa, **_report_keys(keys)})
     for name, row in account["users"].items():
         cells = {"user": name, "arn": row["arn"], "user_creation_time": row["created"], "mfa_active": _word(row["mfa"])}
