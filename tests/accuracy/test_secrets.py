@@ -75,9 +75,8 @@ def test_creddata(sets: Sets, held_out: dict[str, Path], capsys: pytest.CaptureF
     with capsys.disabled():
         print("\nCredData, each repository held out   precision  recall    found true/false")
         for name, figures in rows.items():
-            print(
-                f"  {name:34}{figures.precision:10.3f}{figures.recall:8.3f}{figures.found_true:12}/{figures.found_false}"
-            )
+            shares = f"{figures.precision:10.3f}{figures.recall:8.3f}"
+            print(f"  {name:34}{shares}{figures.found_true:12}/{figures.found_false}")
     floors = FLOORS["creddata"]
     whole, without = rows["all, with notices"], rows["all, without notices"]
     assert whole.precision >= floors["precision"]
