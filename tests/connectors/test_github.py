@@ -9,11 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from tests.conftest import NOW
 from tests.connectors.github_reading import ORG, of, organisation, read, scan, scope_of, small
 from tests.contract.check import Contract
 from tests.contract.description import Description
+from wardship.app import App
 from wardship.connectors import github
 from wardship.model.access import Credential, CredentialType, Grant, Tier, Usage, UseState
 from wardship.model.exposure import Exposure, Place
@@ -21,8 +23,10 @@ from wardship.model.identity import Identity, IdentityKind, Person, Standing, Sy
 from wardship.model.owner import Owner
 from wardship.model.secret import Secret
 from wardship.sdk.testing import read_all, read_scope
+from wardship.services import scan as run_scan
 from wardship.sim.faults import Wrong
 from wardship.sim.github_small import made_up, populate_small
+from wardship.store import tables
 
 OPERATIONS = (
     "GET /orgs/{org}",
@@ -169,7 +173,7 @@ def test_apps_have_an_owner_a_standing_and_tiers() -> None:
 
 def test_a_fine_grained_token_has_its_person_its_end_its_use_and_its_repositories() -> None:
     found = scan(small().connection())
-    [release] = of(Identity, found, name="release")
+    [release] = of(Identity, found, name="mruiz/release")
     [credential] = of(Credential, found, identity=(ORG, release.native_id))
     assert release.kind is IdentityKind.PERSONAL_ACCESS_TOKEN
     assert (credential.type, credential.no_expiry, credential.expires_at) == (CredentialType.TOKEN, True, None)
@@ -180,7 +184,7 @@ def test_a_fine_grained_token_has_its_person_its_end_its_use_and_its_repositorie
     grants = {(g.permission, g.resource): g.tier for g in of(Grant, found, identity=(ORG, release.native_id))}
     assert grants["contents:write", "acme/shop"] is Tier.WRITE
     assert {resource for _, resource in grants} == {"acme/shop", "acme/site", "acme"}
-    [old] = of(Identity, found, name="old")
+    [old] = of(Identity, found, name="jaguirre/old")
     [ended] = of(Credential, found, identity=(ORG, old.native_id))
     assert (old.enabled, ended.no_expiry, ended.expires_at) == (False, False, NOW - timedelta(days=5))
     assert of(Usage, found, subject=("credential", ORG, ended.native_id))[0].state is UseState.NEVER
@@ -188,7 +192,7 @@ def test_a_fine_grained_token_has_its_person_its_end_its_use_and_its_repositorie
 
 def test_a_token_that_only_asks_for_access_has_none() -> None:
     found = scan(small().connection())
-    [waiting] = of(Identity, found, name="wants-in")
+    [waiting] = of(Identity, found, name="mruiz/wants-in")
     assert (waiting.enabled, waiting.attributes["pending"]) == (False, True)
     assert waiting.attributes["requested"] == ["secrets:write"]
     key = (ORG, waiting.native_id)
@@ -323,6 +327,23 @@ def test_a_member_who_leaves_keeps_being_known_by_the_token_that_stays() -> None
     acme.remove_member("mruiz")
     after = {p.native_id: p.active for p in of(Person, scan(acme.connection()))}
     assert (before["mruiz"], after["mruiz"]) == (True, False)
+
+
+def test_a_second_scan_says_what_is_gone_and_who_has_left(tmp_path: Path) -> None:
+    acme = small()
+    identity, person = tables.CURRENT["identity"], tables.CURRENT["person"]
+    with App.create(tmp_path / "w", clock=acme.clock) as app:
+        first = run_scan.read(app.workspace, acme.connection(), app.actor)
+        assert (first.areas, first.complete, first.quarantined) == (18, 18, 0)
+        [row] = acme.rows("/repos/acme/site/keys")
+        acme.remove_deploy_key("acme/site", row["id"])
+        acme.remove_member("mruiz")
+        run_scan.read(app.workspace, acme.connection(), app.actor)
+        mirror = identity.c.native_id.startswith("deploy-key:acme/site/")
+        with app.workspace.db.read() as conn:
+            kept = conn.execute(sa.select(identity.c.presence).where(mirror)).scalars().all()
+            left = conn.execute(sa.select(person.c.active).where(person.c.native_id == "mruiz")).scalar_one()
+    assert (kept, left) == (["gone"], False)
 
 
 def test_a_person_says_whether_they_belong_or_only_help() -> None:

@@ -200,7 +200,7 @@ class Parser:
             native_id=key[1],
             kind=IdentityKind.PERSONAL_ACCESS_TOKEN,
             subtype="fine_grained_token",
-            name=token.text("token_name"),
+            name=_of_person(token.child("owner"), token.text("token_name")),
             standing=Standing.OWN,
             enabled=None if expired is None else not expired,
             attributes=known(
@@ -262,7 +262,7 @@ class Parser:
             native_id=key[1],
             kind=IdentityKind.PERSONAL_ACCESS_TOKEN,
             subtype="fine_grained_token_request",
-            name=token.text("token_name"),
+            name=_of_person(token.child("owner"), token.text("token_name")),
             standing=Standing.OWN,
             enabled=False,
             created_at=token.instant("created_at"),
@@ -295,7 +295,7 @@ class Parser:
             native_id=key[1],
             kind=kind,
             subtype=subtype,
-            name=name or (f"{subtype} of {login}" if login else None),
+            name=f"{login or '?'}/{name or subtype}",
             standing=Standing.OWN,
             enabled=True,  # one that is listed is let in
             attributes=known({"person": login, "underlying_id": item.integer("authorized_credential_id")}),
@@ -348,7 +348,7 @@ class Parser:
             native_id=key[1],
             kind=IdentityKind.DEPLOY_KEY,
             subtype="deploy_key",
-            name=found.text("title"),
+            name=f"{repository} {found.text('title') or ''}".strip(),
             standing=Standing.OWN,
             enabled=enabled,
             created_at=found.instant("created_at"),
@@ -488,6 +488,12 @@ def _login(text: str | None) -> str | None:
 
 def _login_of(person: Fields | None) -> str | None:
     return _login(person.text("login")) if person else None
+
+
+def _of_person(person: Fields | None, name: str | None) -> str | None:
+    """ "mruiz/release": names of tokens are only told apart by whose they are."""
+    login = _login_of(person)
+    return f"{login}/{name}" if login and name else name or login
 
 
 def _iso(item: Fields, name: str) -> str | None:
