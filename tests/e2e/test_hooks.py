@@ -384,6 +384,15 @@ def test_no_program_of_the_repository_is_run(repo: Repo, tmp_path: Path) -> None
     assert not ran.exists(), ran.read_text()
 
 
+def test_the_hook_imports_no_module_of_the_repository(repo: Repo, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    for name in ("click", "wardship", "yaml", "json", "sitecustomize"):
+        repo.write(f"{name}.py", f"open({str(ran)!r}, 'a').write('{name}')\n")
+    repo.commit()
+    assert [run["stage"] for run in repo.runs()] == ["pre_commit", "post_commit"]
+    assert not ran.exists(), ran.read_text()
+
+
 def test_a_partial_clone_fetches_nothing(repo: Repo, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     repo.write("a.py", "x = 1\n")
