@@ -412,6 +412,15 @@ def certificate() -> bytes:
     return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
+def test_one_token_goes_to_one_host_only(tmp_path: Path, clock: Clock) -> None:
+    there = with_settings(
+        Repository(tmp_path / "r").connection("c", clock=clock),
+        {"token": "env:X", "repositories": "https://one.example/a/b, https://two.example/a/b"},
+    )
+    with pytest.raises(ConfigError, match=r"one\.example, two\.example"):
+        list(connect(there).scopes())
+
+
 def test_every_setting_that_is_no_number_is_refused(tmp_path: Path, clock: Clock) -> None:
     there = Repository(tmp_path / "r").connection("c", clock=clock)
     for name in ("workers", "max_blob_mb"):

@@ -137,9 +137,15 @@ def read_files(
 
 
 def _digest(files: Sequence[Path]) -> str:
-    """Of what the files hold, whatever they are called: a stopped import goes on only with the same content."""
+    """Of what the files hold, whatever they are called: a stopped import goes on only with the same content.
+
+    A folder (a git repository) counts by its path: what it holds is for its reader to compare.
+    """
     parts = []
     for file in files:
+        if file.is_dir():
+            parts.append(hashlib.sha256(str(file.resolve()).encode("utf-8", "surrogatepass")).hexdigest())
+            continue
         with file.open("rb") as stream:
             parts.append(hashlib.file_digest(stream, "sha256").hexdigest())
     return hashlib.sha256(" ".join(sorted(parts)).encode()).hexdigest()

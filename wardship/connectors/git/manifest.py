@@ -28,7 +28,7 @@ MANIFEST = Manifest(
         ),
         Setting(
             name="token",
-            help=N_("reference to a token that may read the https repositories, on all hosts"),
+            help=N_("reference to a token that may read the https repositories, which are then of one host"),
             secret=True,
         ),
         Setting(name="username", help=N_("user name that goes with the token"), default="x-access-token"),

@@ -81,7 +81,7 @@ def committed_at(git: Git, repository: Repository, commit: str | None) -> int | 
     """When `commit` was made, as its committer says, in seconds since 1970."""
     if commit is None:
         return None
-    told = git.run(["show", "--no-patch", "--format=%ct", commit], name=repository.name).strip()
+    told = git.run(["log", "--no-walk", "--format=%ct", commit], name=repository.name).strip()
     return int(told) if told.isdigit() and len(told) < 12 else None
 
 

@@ -149,7 +149,14 @@ class GitConnector:
     def _repositories(self) -> dict[str, Repository]:
         if self._known is None:
             check_version()
-            self._known = {one.authority: one for one in repositories(self._settings.repositories)}
+            known = repositories(self._settings.repositories)
+            hosts = {one.host for one in known if one.scheme == "https"}
+            if self._settings.has_token and len(hosts) > 1:
+                raise ConfigError(
+                    _("one token would go to several hosts: %(hosts)s") % {"hosts": ", ".join(sorted(hosts))[:300]},
+                    advice=_("make a connection for each host, each with its own token"),
+                )
+            self._known = {one.authority: one for one in known}
         return self._known
 
     def _git(self, repository: Repository) -> Git:
