@@ -524,11 +524,14 @@ def _add_reports(hook: kit.Group) -> None:
             told = report.compute(facts, app.clock(), days=days)
         if run.format == "table":
             run.say(
-                _("Hook coverage     %(share)s repositories with a run in %(days)d days")
+                _("Hook coverage     %(share)s (repositories of the inventory with a run in %(days)d days)")
                 % {"share": format_share(told.covered, told.repositories), "days": days}
             )
             run.say(_("Commits checked   at least %(n)d") % {"n": told.commits})
-            run.say(_("Went past         %(share)s local commits") % {"share": format_share(told.bypassed, told.local)})
+            run.say(
+                _("Went past         %(share)s (commits on developers' machines)")
+                % {"share": format_share(told.bypassed, told.local)}
+            )
             run.say(
                 _("Secrets blocked   %(n)d of %(found)d found; the period before: %(before)d of %(before_found)d")
                 % {
