@@ -64,7 +64,21 @@ _ASSIGNS = frozenset(("=", ":=", "?=", "=>", ":", "+="))
 _EXPRESSION = re.compile(
     r"[A-Za-z_$&*!][\w$]*(?:(?:\.|->|::)[A-Za-z_$][\w$]*)*[.(:=+\-*?]*\Z|[\d.]+\Z"
 )  # a name, a member, a number
-_NO_SECRET = ("-----BEGIN", "ssh-", "ecdsa-", "AAAAB3Nz", "arn:")  # armour, public keys, names of resources
+_NO_SECRET = (  # armour, public keys, names of resources, digests
+    "-----BEGIN", "ssh-", "ecdsa-", "AAAAB3Nz", "arn:", "sha1:", "sha256:", "sha512:", "md5:", "sha1-", "sha256-", "sha384-",
+    "sha512-", "SHA256:",
+)  # fmt: skip
+_REFERENCE = re.compile(  # the value is elsewhere: ${X}, $X, {{ x }}, <x>, %X%, an address
+    r"\$\{[^}]*\}\Z|\$\(?[A-Za-z_][\w.:]*\)?\Z|\{\{.*\}\}\Z|<[^<>]+>\Z|%\(?\w+\)?[s%]\Z|\(\(.*\)\)\Z|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\Z"
+)
+_PATTERN = re.compile(r"\(\?[:=!<i]|\]\{\d|\[\^|\\[wdsb][+*{]|\]\+|\.\*")  # a regular expression
+_ABOUT_NAME = re.compile(  # a name that says something about the secret, or of one that is meant to be seen
+    r"(?i)(?:name|arn|path|file|type|count|size|length|version|format|prefix|label|title|status|message)s?\Z|csrf|xsrf|authenticity|public"
+)
+_DIGEST_NAME = re.compile(r"(?i)hash|checksum|digest|integrity|fingerprint|etag")
+_PASS_NAME = re.compile(r"(?i)pass|pwd|secret")
+_DIGIT = re.compile(r"\d")
+_LONG_NAME = 10  # names of this length hardly have digits
 _LITERAL_LOGIN = re.compile(r"(?![$%{<(\[:*])[^\s${}<>]{3,}\Z")
 _LONGEST = 1000
 
@@ -195,12 +209,18 @@ def _directive(text: str, begin: int) -> bool:
 
 
 def worth_judging(one: Candidate, value: str, kind: str) -> bool:
-    """Cheap refusals before the features are computed: too short, prose, an armoured block, an expression of code."""
+    """Cheap refusals before the features are computed: what is never a secret, whatever the rest says."""
     if len(value) < 3 or value.count(" ") > 4 or value.isspace() or value.startswith(_NO_SECRET):
+        return False
+    if _REFERENCE.match(value) or _PATTERN.search(value) or _ABOUT_NAME.search(one.name):
         return False
     if one.name.lower().endswith("login") and one.form != "call":
         return False
+    if _DIGEST_NAME.search(one.name) and not _PASS_NAME.search(one.name):
+        return False
     if one.quote or one.form in ("url", "user", "element", "pair"):
+        return True
+    if one.form == "space" or (len(value) >= _LONG_NAME and _DIGIT.search(value) and "." not in value):
         return True
     return not (kind == "code" and _EXPRESSION.match(value))
 

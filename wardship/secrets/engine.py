@@ -118,6 +118,8 @@ class Scanner:
             if rarity(value) > scorer.WORDS or any(c.isdigit() for c in value):
                 vector = features.features(one, piece, place, rarity)
                 confidence = max(confidence, self._scorer.probability(vector))
+            if confidence > providers.UNLIKELY and checks.stands_for_a_value(value):
+                confidence = providers.UNLIKELY
             if confidence >= self._least:
                 kind, type_ = candidates.kind_of(one)
                 yield _Found(f"generic.{kind}", DetectorTier.GENERIC, confidence, type_, one.begin, one.end, one.name)

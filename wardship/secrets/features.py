@@ -25,6 +25,7 @@ _SETTINGS = frozenset(
     "env ini cfg conf properties toml config tf hcl rc sample example dist local production test".split()
 )
 _PROSE = frozenset("md rst txt adoc html htm erb ipynb tex org".split())
+_LOCKS = frozenset("package-lock.json npm-shrinkwrap.json pnpm-lock.yaml go.sum".split())  # digests of what is fetched
 _SHELL = frozenset("sh bash zsh ps1 bat cmd dockerfile makefile mk".split())
 _TEST = re.compile(
     r"(?i)(?:^|[/_.\-])(?:tests?|specs?|fixtures?|mocks?|examples?|samples?|docs?|demo|testdata)(?:[/_.\-]|$)"
@@ -88,7 +89,7 @@ class Place:
     """What the path says of a file."""
 
     name: str
-    kind: str  # "code", "data", "settings", "prose", "shell" or ""
+    kind: str  # "code", "data", "settings", "prose", "shell", "lock" or ""
     test: bool
 
     @classmethod
@@ -99,6 +100,8 @@ class Place:
         kind = next((kind for kind, endings in kinds.items() if ending in endings), "")
         if name.startswith(".env"):
             kind = "settings"
+        if name in _LOCKS or ending == "lock":
+            kind = "lock"
         return cls(name, kind, bool(_TEST.search(path)))
 
 

@@ -23,7 +23,7 @@ UNLIKELY = 0.3  # the form fits, but the value is made up: documentation, tests
 _SERVICE_SURE = 0.8
 _CHECKED, _UNCHECKED = 0.99, 0.55  # the format's checksum agrees, or does not: never issued, or mistyped
 
-_TOKEN = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9][A-Za-z0-9_\-+/.~%]{12,1500}={0,2}(?![A-Za-z0-9])")
+_TOKEN = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9][A-Za-z0-9_\-+/.~%]{13,1500}={0,2}(?![A-Za-z0-9])")
 _KEY_WORD = re.compile(r"key|secret|token|access|private|auth|pat\b|api|pass|credential|bearer|id\b|sid\b")
 _GAP = re.compile(r"""[\w\-. ]{0,40}["'`\])>]{0,3}[ \t]{0,4}(?:[\w.\-]{0,20}(?:=>?|:=?|,|\())?[ \t]{0,4}["'`]?\Z""")
 _DIRECT = re.compile(r"""["']?[ \t]{0,3}(?:=|:|[ \t])[ \t]{0,3}["']?\Z""")
