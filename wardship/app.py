@@ -131,6 +131,11 @@ def demo_connections(app: App, size: str, *, clean: bool = False) -> Sequence[Co
     return [replace(one, **_of_workspace(app, one.name)) for one in found]
 
 
+def demo_hook_runs(app: App) -> Path:
+    """What the hooks of the made-up organisation left to be collected; `demo_connections` writes it."""
+    return app.workspace.tmp / "hook-runs.jsonl"
+
+
 def worker(app: App) -> Worker:
     """The background worker with every kind of job that there is."""
     schedule.put(app.db, periodic.PERIODIC)

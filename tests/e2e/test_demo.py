@@ -9,34 +9,36 @@ import pytest
 import sqlalchemy as sa
 
 from tests.conftest import NOW
-from wardship.app import App
+from wardship.app import App, demo_connections, demo_hook_runs
 from wardship.model.finding import Severity
 from wardship.sdk.rule import load_rules
-from wardship.services import findings, scan
-from wardship.sim import organisation
-from wardship.sim.plan import CLEAN, LIVED_IN, Habits
+from wardship.services import evaluate, findings, leaks, scan
+from wardship.services.guard import report
 from wardship.store import tables
 
 SIZE = "s"
 
 
-def _read(folder: Path, habits: Habits) -> App:
+def _read(folder: Path, *, clean: bool = False) -> App:
     app = App.create(folder, clock=lambda: NOW)
-    for connection in organisation.connections(SIZE, app.clock, app.workspace.tmp, habits=habits):
-        outcome = scan.read(app.workspace, connection, app.actor)
+    connections = demo_connections(app, SIZE, clean=clean)
+    report.collect(app.workspace, [demo_hook_runs(app)], app.actor)
+    for connection in connections:
+        outcome = scan.read(app.workspace, connection, app.actor, judge=False)
         assert outcome.error is None, outcome
+    evaluate.again(app.workspace, actor=app.actor)
     return app
 
 
 @pytest.fixture(scope="module")
 def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    with _read(tmp_path_factory.mktemp("lived-in") / "ws", LIVED_IN) as app:
+    with _read(tmp_path_factory.mktemp("lived-in") / "ws") as app:
         yield app
 
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    with _read(tmp_path_factory.mktemp("clean") / "ws", CLEAN) as app:
+    with _read(tmp_path_factory.mktemp("clean") / "ws", clean=True) as app:
         yield app
 
 
@@ -50,7 +52,7 @@ def _findings(app: App) -> list[findings.FindingRow]:
 def _of(app: App, name: str) -> set[str]:
     """Rules that fire on the identity of that name, or on what it holds."""
     with app.facts() as facts:
-        uids = {row["uid"] for row in facts.rows("SELECT uid FROM identity WHERE name = ?", [name])}
+        uids = {row["uid"] for row in facts.rows("SELECT uid FROM identity WHERE name LIKE ?", [name])}
     assert uids, f"{name} is not in the inventory"
     return {row.rule for row in _findings(app) if row.identity_uid in uids}
 
@@ -81,12 +83,49 @@ def test_the_departed_supplier_is_told_end_to_end(lived_in: App) -> None:
     }
 
 
-def test_the_old_key_of_the_nightly_job_is_found(lived_in: App) -> None:
-    assert "credential_overdue_rotation" in _of(lived_in, "svc-nightly-export")
+def test_a_key_in_the_history_of_a_script_is_the_key_that_a_job_uses_every_night(lived_in: App) -> None:
+    assert _of(lived_in, "svc-nightly-export") >= {"credential_overdue_rotation", "secret_only_in_history"}
+    with lived_in.facts() as facts:
+        (row,) = facts.rows(
+            "SELECT * FROM exposure WHERE identity_name = 'svc-nightly-export' AND detector LIKE '%secret%'"
+        )
+    assert (row["location"], row["in_head"], row["joined_by"], row["validity"]) == (
+        "jobs/export.sh",
+        False,
+        "public_id",
+        "active",
+    )
 
 
-def test_the_release_of_a_leaver_is_found(lived_in: App) -> None:
+def test_the_release_runs_with_what_a_leaver_made(lived_in: App) -> None:
     assert "owner_left" in _of(lived_in, "release-pipeline")
+    assert _of(lived_in, "%/release") >= {"owner_left", "credential_without_expiry"}
+
+
+def test_one_password_in_two_environments_and_in_the_vault_is_one_secret(lived_in: App) -> None:
+    with lived_in.facts() as facts:
+        one = leaks.find(facts, "DB_PASSWORD")
+    assert (one["head_exposures"], one["vault_copies"], one["environment_names"]) == (2, 1, "production,staging")
+    assert one["stage"] == "vaulted"
+    rules = {row.rule for row in _findings(lived_in) if row.subject_uid == one["uid"]}
+    assert rules >= {"secret_across_environments", "vaulted_secret_still_in_code"}
+
+
+def test_a_private_key_in_code_opens_the_deploy_key_that_may_write(lived_in: App) -> None:
+    assert _of(lived_in, "acme/claims-legacy deploy from jenkins") >= {"deploy_key_can_write", "secret_live_in_code"}
+
+
+def test_a_pipeline_of_development_that_becomes_production_is_named_as_consumer(lived_in: App) -> None:
+    with lived_in.facts() as facts:
+        consumers = {
+            row["consumer"]
+            for row in facts.rows(
+                "SELECT d.consumer FROM dependency AS d JOIN identity AS i ON i.uid = d.identity_uid"
+                " WHERE i.name = 'deploy-production'"
+            )
+        }
+    assert "acme/sandbox-experiments .github/workflows/deploy.yml" in consumers
+    assert "consumer_in_other_environment" in _of(lived_in, "deploy-production")
 
 
 def test_a_production_role_that_development_repositories_may_assume_is_found(lived_in: App) -> None:
@@ -106,10 +145,11 @@ def test_what_could_not_be_read_is_said_with_the_permission_it_needs(lived_in: A
 
 
 def test_reading_the_same_organisation_again_changes_nothing(tmp_path: Path) -> None:
-    with _read(tmp_path / "ws", CLEAN) as app:
+    with _read(tmp_path / "ws", clean=True) as app:
         before = {table.name: _count(app, table) for table in tables.VERSION.values()}
-        for connection in organisation.connections(SIZE, app.clock, app.workspace.tmp, habits=CLEAN):
-            scan.read(app.workspace, connection, app.actor)
+        for connection in demo_connections(app, SIZE, clean=True):
+            scan.read(app.workspace, connection, app.actor, judge=False)
+        evaluate.again(app.workspace, actor=app.actor)
         assert {table.name: _count(app, table) for table in tables.VERSION.values()} == before
 
 

@@ -45,10 +45,13 @@ def add_to(root: kit.Group) -> None:
     )
     def demo(run: Run, size: str) -> int:
         from wardship import app
+        from wardship.services.guard import report
 
         run.workspace = run.workspace or Path("wardship-demo")
         work.ensure_workspace(run)
         with work.progress(run) as tell, work.opened(run, progress=tell) as opened:
             run.note(_("Reading the demo organisation into %(path)s") % {"path": opened.workspace.path})
+            connections = app.demo_connections(opened, size)
+            report.collect(opened.workspace, [app.demo_hook_runs(opened)], opened.actor)
             # The organisation has a planted gap: that something could not be read is part of the show, not a failure.
-            return work.read_all(run, opened, app.demo_connections(opened, size), gaps_planned=True)
+            return work.read_all(run, opened, connections, gaps_planned=True)

@@ -6,6 +6,7 @@ Planted values are made here once, so that the same secret stands in a commit, i
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -95,6 +96,33 @@ def code(plan: CodePlan, planted: Planted, clock: Clock, folder: Path) -> Connec
             )
         made.append(repository)
     return git.connection(made, "git", clock=clock)
+
+
+def hook_runs(plan: CodePlan, clock: Clock, folder: Path) -> Path:
+    """What the hooks of the developers' machines left to be collected, as they write it. Gives the file."""
+    path = folder / "hook-runs.jsonl"
+    with path.open("w", encoding="utf-8") as out:
+        for number, row in enumerate(plan.repositories):
+            for nth in range(6):
+                bypassed = plan.stories and row.name == "nightly-export" and nth == 4
+                stage = "post_commit" if bypassed else ("pre_commit", "ci")[nth % 2]
+                told = {
+                    "id": hashlib.sha256(f"{row.name} {nth}".encode()).hexdigest()[:32],
+                    "repository": f"git:github.com/{ORGANISATION}/{row.name}",
+                    "stage": stage,
+                    "commit_id": None if stage == "pre_commit" else hashlib.sha1(f"{number}{nth}".encode()).hexdigest(),  # noqa: S324 - made up, as git's
+                    "run_at": (clock() - timedelta(days=nth * 4 + 1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    "commits": int(stage != "pre_commit"),
+                    "files": 3 + nth,
+                    "found": int(nth == 2),
+                    "blocked": int(nth == 2),
+                    "baselined": 0,
+                    "bypassed": bypassed,
+                    "seconds": 0.3,
+                    "version": "0.1.0",
+                }
+                out.write(json.dumps(told, sort_keys=True) + "\n")
+    return path
 
 
 def github(plan: CodePlan, planted: Planted, clock: Clock) -> Connection:

@@ -53,6 +53,7 @@ def connections(
     written = code_plan(size, plan.staff, plans.JOBS, ACCOUNTS, stories=plan.stories)
     world, aws = _aws(replace(plan, roles=[*plan.roles, *code_world.deploy_roles(written)]), clock)
     tenant, entra = _entra(plan, clock)
+    code_world.hook_runs(written, clock, folder)
     planted = code_world.plant(written, _key_of(world, written.aws_key), _ids(tenant))
     return [
         _register(plan, clock, folder),
