@@ -89,9 +89,14 @@ class Repository:
         told = self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch or self._branch}")
         return told.strip() or None
 
-    def connection(self, name: str, *, clock: Callable[[], datetime], cache: Path | None = None) -> Connection:
-        """A connection that reads this repository, with a fingerprint key of its own."""
-        return connection([self], name, clock=clock, cache=cache)
+    def connection(
+        self, name: str, *, clock: Callable[[], datetime] | None = None, cache: Path | None = None
+    ) -> Connection:
+        """A connection that reads this repository, with a fingerprint key of its own.
+
+        `clock` None: the time of the last commit.
+        """
+        return connection([self], name, clock=clock or (lambda: self._at), cache=cache)
 
     def git(self, *arguments: str, given: bytes | None = None) -> str:
         """Runs git in the repository. Raises CalledProcessError."""

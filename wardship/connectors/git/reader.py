@@ -266,7 +266,7 @@ class _Reading:
             state.set_tips(tips, self._settings.digest)
 
     def items(self) -> Iterator[dict[str, Any]]:
-        """The raw items: the system, then everything found, by path."""
+        """The raw items: everything found, by path, then the system."""
         state = self._state
         assert state is not None  # noqa: S101 - scan() was called
         noted = state.commits()
@@ -277,13 +277,13 @@ class _Reading:
             if commit in noted:
                 order[commit] = number
         state.drop(noted - order.keys())
-        wanted = frozenset(path for path, _changes, _found in state.paths() if self._settings.wants(path))
+        wanted = frozenset(filter(self._settings.wants, state.found_paths()))
         head, whole = history.head_files(self.git, self.head, wanted) if self.head else ({}, True)
         if not whole:
             self._problem("too_large", _("the newest state has a tree without end and was not listed to its end"))
         totals = report.Totals()
         chosen = (one for one in state.paths() if one[0] in wanted)
-        found = list(report.exposures(chosen, order, head, totals, whole=whole))
+        yield from report.exposures(chosen, order, head, totals, whole=whole)
         self._tell(totals)
         yield {
             "is": "system",
@@ -295,7 +295,6 @@ class _Reading:
             "last_commit_at": mirror.committed_at(self.git, self._repository, self.head),
             "large": totals.large,
         }
-        yield from found
 
     def _read(self, pool: Pool, state: State, pairs: Iterable[Pair], read: int) -> int:
         """Searches the pairs that are new. `read`: how many were searched before, for whoever watches."""

@@ -170,9 +170,14 @@ class State:
         self._db.execute("delete from change where commit_id in (select commit_id from lost)")
         self._db.execute("drop table lost")
 
+    def found_paths(self) -> Iterator[bytes]:
+        """Every path with something found, in order."""
+        for (path,) in self._db.execute("select distinct path from found order by path"):
+            yield path
+
     def paths(self) -> Iterator[tuple[bytes, list[Change], list[Found]]]:
         """Every path with something found, in order, with its changes and with what its blobs gave."""
-        for (path,) in self._db.execute("select distinct path from found order by path"):
+        for path in self.found_paths():
             changes = [
                 Change(path, commit, at, author, new, tuple(old.split()))
                 for commit, at, author, new, old in self._db.execute(
