@@ -151,11 +151,22 @@ def test_the_prefilter_misses_no_value_of_a_format(engine: Engine, format_: obje
 @pytest.mark.parametrize(
     "line",
     [
-     "password=" * 30_000, "://" + "a" * 200_000, '"' * 100_000, "key:" + " " * 200_000, "a" * 300_000,
-     "secret" * 40_000, "-----BEGIN PRIVATE KEY-----" * 8_000, "password='" + "\\" * 200_000, "eyJ." * 60_000, "token(" * 40_000,
-     "Server=a;" * 20_000 + "pwd=", "0-" * 100_000, "LS0tLS1CRUdJTi" * 15_000],
+        "password=" * 30_000,
+        "://" + "a" * 200_000,
+        '"' * 100_000,
+        "key:" + " " * 200_000,
+        "a" * 300_000,
+        "secret" * 40_000,
+        "-----BEGIN PRIVATE KEY-----" * 8_000,
+        "password='" + "\\" * 200_000,
+        "eyJ." * 60_000,
+        "token(" * 40_000,
+        "Server=a;" * 20_000 + "pwd=",
+        "0-" * 100_000,
+        "LS0tLS1CRUdJTi" * 15_000,
+    ],
     ids=lambda line: line[:12],
-)  # fmt: skip
+)
 def test_no_text_makes_it_slow(engine: Engine, line: str) -> None:
     """At least 50 kB a second of processor time on texts made to be hard; usual texts take a thousandth of it."""
     began = time.process_time()

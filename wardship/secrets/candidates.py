@@ -65,15 +65,16 @@ _EXPRESSION = re.compile(
     r"[A-Za-z_$&*!][\w$]*(?:(?:\.|->|::)[A-Za-z_$][\w$]*)*[.(:=+\-*?]*\Z|[\d.]+\Z"
 )  # a name, a member, a number
 _NO_SECRET = (  # armour, public keys, names of resources, digests
-    "-----BEGIN", "ssh-", "ecdsa-", "AAAAB3Nz", "arn:", "sha1:", "sha256:", "sha512:", "md5:", "sha1-", "sha256-", "sha384-",
-    "sha512-", "SHA256:",
+    "-----BEGIN", "ssh-", "ecdsa-", "AAAAB3Nz", "arn:", "md5:", "sha1:", "sha256:", "sha512:", "sha1-", "sha256-",
+    "sha384-", "sha512-", "SHA256:",
 )  # fmt: skip
 _REFERENCE = re.compile(  # the value is elsewhere: ${X}, $X, {{ x }}, <x>, %X%, an address
     r"\$\{[^}]*\}\Z|\$\(?[A-Za-z_][\w.:]*\)?\Z|\{\{.*\}\}\Z|<[^<>]+>\Z|%\(?\w+\)?[s%]\Z|\(\(.*\)\)\Z|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\Z"
 )
 _PATTERN = re.compile(r"\(\?[:=!<i]|\]\{\d|\[\^|\\[wdsb][+*{]|\]\+|\.\*")  # a regular expression
 _ABOUT_NAME = re.compile(  # a name that says something about the secret, or of one that is meant to be seen
-    r"(?i)(?:name|arn|path|file|type|count|size|length|version|format|prefix|label|title|status|message)s?\Z|csrf|xsrf|authenticity|public"
+    r"(?i)(?:name|arn|path|file|type|count|size|length|version|format|prefix|label|title|status|message)s?\Z"
+    r"|csrf|xsrf|authenticity|public"
 )
 _DIGEST_NAME = re.compile(r"(?i)hash|checksum|digest|integrity|fingerprint|etag")
 _PASS_NAME = re.compile(r"(?i)pass|pwd|secret")

@@ -1,0 +1,55 @@
+"""The cheap search lets through what it must, and little else."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from wardship.secrets import candidates, providers
+from wardship.secrets.prefilter import Prefilter, prefilter
+from wardship.secrets.text import PIECE, Text
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(params=["fast", "slow"])
+def search(request: pytest.FixtureRequest) -> Prefilter:
+    if request.param == "fast":
+        pytest.importorskip("hyperscan")
+    return prefilter(["ab+c"], ["x[0-9]y"], fast=request.param == "fast")
+
+
+def test_pieces_are_lines_and_tell_which_group_matched(search: Prefilter) -> None:
+    text = Text(b"none\n abbc x1y\n\nx2y\r\nab\nc\nabc")
+    assert [(text.data[begin:end], first, second) for begin, end, first, second in search.pieces(text)] == [
+        (b" abbc x1y", True, True),
+        (b"x2y\r", False, True),
+        (b"abc", True, False),
+    ]
+
+
+def test_of_a_long_line_only_the_pieces_that_match(search: Prefilter) -> None:
+    line = b"-" * (10 * PIECE) + b"abc" + b"-" * (10 * PIECE)
+    pieces = list(search.pieces(Text(line)))
+    assert 1 <= len(pieces) <= 2
+    assert all(b"abc" in line[begin:end] and end - begin <= PIECE for begin, end, *_ in pieces)
+
+
+def test_a_text_without_a_match_gives_nothing(search: Prefilter) -> None:
+    assert list(search.pieces(Text(b""))) == []
+    assert list(search.pieces(Text(b"\n\n"))) == []
+
+
+def test_our_own_sources_are_searched_at_memory_speed() -> None:
+    """The goal is 500 MB a CPU second; a tenth of it here, as the machine may be busy and files are small."""
+    pytest.importorskip("hyperscan")
+    search = prefilter(candidates.SEARCHES, providers.Providers(notices=False).prefilters)
+    data = b"".join(path.read_bytes() for path in sorted((ROOT / "wardship").rglob("*.py")))
+    texts = [Text(data)] * 20
+    began = time.process_time()
+    pieces = sum(len(list(search.pieces(text))) for text in texts)
+    took = time.process_time() - began
+    assert pieces > 0
+    assert len(data) * len(texts) / took > 50_000_000
