@@ -412,6 +412,22 @@ def certificate() -> bytes:
     return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
+def test_a_shallow_clone_is_never_complete(shop: Repository, tmp_path: Path, clock: Clock) -> None:
+    """Its older history is not there: nothing may be called gone for that."""
+    shop.commit({"a.txt": token("a")})
+    shop.commit({"a.txt": "clean"})
+    shallow = tmp_path / "shallow"
+    subprocess.run(["git", "clone", "-q", "--depth=1", f"file://{shop.folder}", str(shallow)], check=True)
+    there = with_settings(shop.connection("c", clock=clock, cache=tmp_path / "cache"), {"repositories": str(shallow)})
+    read = reading(there)
+    assert exposures(read) == []
+    assert [problem.reason for problem in read.problems] == ["shallow"]
+    subprocess.run(["git", "-C", str(shallow), "fetch", "-q", "--unshallow"], check=True)
+    read = reading(there)
+    assert read.complete
+    assert [one.location for one in exposures(read)] == ["a.txt"]
+
+
 def test_one_token_goes_to_one_host_only(tmp_path: Path, clock: Clock) -> None:
     there = with_settings(
         Repository(tmp_path / "r").connection("c", clock=clock),

@@ -33,6 +33,8 @@ def update(git: Git, repository: Repository, *, token: Secret | None, username: 
     Raises AddressRefused, MissingScope, NotVisible, Unavailable.
     """
     online = _online(git, repository, token, username, allow_private=allow_private)
+    if (git.mirror / "shallow").is_file():  # the repository may have its whole history by now
+        shutil.rmtree(git.mirror)
     if not git.mirror.is_dir():
         fresh = git.folder / "fresh.git"
         shutil.rmtree(fresh, ignore_errors=True)

@@ -262,7 +262,7 @@ class _Reading:
                 "commit": self._history.unlistable[0],
             }
             self._problem("too_large", detail)
-        else:
+        elif not any(problem.reason == "shallow" for problem in self.problems):
             state.set_tips(tips, self._settings.digest)
 
     def items(self) -> Iterator[dict[str, Any]]:
