@@ -69,6 +69,83 @@ def line_rows(path: Path, options: SourceOptions) -> Iterator[Row]:
                 yield _one(_Window.over(line), where, whole=True)
 
 
+def scalars(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    """Those members of the outermost object that are no list and no object, up to the last one that is asked for."""
+    found: dict[str, Any] = {}
+    with open_text(path, None) as stream:
+        window = _Window(stream)
+        if window.peek() != "{":
+            return found
+        try:
+            for name in _members(window):
+                if name in names and window.peek() not in ("{", "["):
+                    found[name] = window.value()
+                    if len(found) == len(names):
+                        break
+                else:
+                    window.skip()
+        except _BrokenError:
+            return found
+    return found
+
+
+def inner_rows(path: Path, options: SourceOptions, inner: str) -> Iterator[tuple[dict[str, Any], Row]]:
+    """The records of the list `inner` inside each record of the list, with what stands before it in that record.
+
+    Other lists and objects of the record are passed over, whatever their size. Nothing where there is no such list.
+    """
+    with open_text(path, options.encoding) as stream:
+        window = _Window(stream)
+        try:
+            for key in options.records:
+                _enter(window, key)
+        except _BrokenError:
+            return
+        if window.peek() != "[":
+            return
+        window.pos += 1
+        while window.peek() == "{":
+            outer: dict[str, Any] = {}
+            try:
+                yield from ((outer, row) for row in _inside(window, inner, outer))
+            except _BrokenError:
+                break
+            window.pos += window.peek() == ","
+        if window.peek() != "]":
+            yield {}, Row(where=".".join(options.records), problem="the list breaks off here: the rest cannot be read")
+
+
+def _inside(window: _Window, inner: str, outer: dict[str, Any]) -> Iterator[Row]:
+    """The records of the list `inner` of the object that begins here; its plain members go to `outer`."""
+    for name in _members(window):
+        sign = window.peek()
+        if name == inner and sign == "[":
+            window.pos += 1
+            yield from _elements(window)
+            window.pos += window.peek() == "]"
+        elif sign in ("[", "{"):
+            window.skip()
+        else:
+            outer[name] = window.value()
+
+
+def _members(window: _Window) -> Iterator[str]:
+    """The names of the object that begins here; whoever asks must read or skip the value of each. Ends behind it."""
+    window.pos += 1
+    while window.peek() == '"':
+        name = window.value()
+        if window.peek() != ":":
+            raise _BrokenError("no object")
+        window.pos += 1
+        yield str(name)
+        window.forget()
+        if window.peek() == ",":
+            window.pos += 1
+    if window.peek() != "}":
+        raise _BrokenError("an object that breaks off")
+    window.pos += 1
+
+
 def _elements(window: _Window) -> Iterator[Row]:
     number = 0
     while True:
