@@ -202,7 +202,7 @@ def _certificate(one: Material) -> dict[str, Any]:
 
 def _private_key(one: Material, key: str | None) -> dict[str, Any]:
     return {
-        "detector": "key.private",
+        "detector": "private_key",
         "tier": "provider",
         "confidence": 0.5 if one.encrypted else 0.95,
         "type": "ssh_key" if one.format in ("OPENSSH", "PPK") else "certificate",
