@@ -24,12 +24,13 @@ def _english() -> Iterator[None]:
 def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Never opened for writing after it was made: copy it, or read it through `demo`."""
     from wardship.app import demo_connections
-    from wardship.services import scan
+    from wardship.services import evaluate, scan
 
     folder = tmp_path_factory.mktemp("services") / "acme"
     with App.create(folder, clock=lambda: NOW) as app:
         for connection in demo_connections(app, "s"):
-            assert scan.read(app.workspace, connection, app.actor).error is None
+            assert scan.read(app.workspace, connection, app.actor, judge=False).error is None
+        evaluate.again(app.workspace, actor=app.actor)
     return folder
 
 
