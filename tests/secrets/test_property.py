@@ -128,7 +128,7 @@ def test_a_line_gives_the_same_hits_alone_and_in_a_file(engine: Engine, lines: l
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("format_", ALL, ids=lambda one: one.id)
+@pytest.mark.parametrize("format_", [one for one in ALL if "(?=" not in one.regex], ids=lambda one: one.id)
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_the_prefilter_misses_no_value_of_a_format(engine: Engine, format_: object, data: st.DataObject) -> None:

@@ -71,12 +71,15 @@ _NO_SECRET = (  # armour, public keys, names of resources, digests
 _REFERENCE = re.compile(  # the value is elsewhere: ${X}, $X, {{ x }}, <x>, %X%, an address
     r"\$\{[^}]*\}\Z|\$\(?[A-Za-z_][\w.:]*\)?\Z|\{\{.*\}\}\Z|<[^<>]+>\Z|%\(?\w+\)?[s%]\Z|\(\(.*\)\)\Z|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\Z"
 )
-_PATTERN = re.compile(r"\(\?[:=!<i]|\]\{\d|\[\^|\\[wdsb][+*{]|\]\+|\.\*")  # a regular expression
+_PATTERN = re.compile(
+    r"\(\?[:=!<i]|\]\{\d|\[\^|\\[wdsb][+*{]|\]\+|\.\*|A-Z|a-z0-9|^\w{1,12}[\-_.]\Z"
+)  # a regular expression, a prefix alone
 _ABOUT_NAME = re.compile(  # a name that says something about the secret, or of one that is meant to be seen
     r"(?i)(?:name|arn|path|file|type|count|size|length|version|format|prefix|label|title|status|message)s?\Z"
     r"|csrf|xsrf|authenticity|public"
 )
 _DIGEST_NAME = re.compile(r"(?i)hash|checksum|digest|integrity|fingerprint|etag")
+_LEAST_BUT_PASSWORDS = 5
 _PASS_NAME = re.compile(r"(?i)pass|pwd|secret")
 _DIGIT = re.compile(r"\d")
 _LONG_NAME = 10  # names of this length hardly have digits
@@ -212,6 +215,8 @@ def _directive(text: str, begin: int) -> bool:
 def worth_judging(one: Candidate, value: str, kind: str) -> bool:
     """Cheap refusals before the features are computed: what is never a secret, whatever the rest says."""
     if len(value) < 3 or value.count(" ") > 4 or value.isspace() or value.startswith(_NO_SECRET):
+        return False
+    if len(value) < _LEAST_BUT_PASSWORDS and not _PASS_NAME.search(one.name) and one.form != "url":
         return False
     if _REFERENCE.match(value) or _PATTERN.search(value) or _ABOUT_NAME.search(one.name):
         return False
