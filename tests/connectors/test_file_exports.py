@@ -115,6 +115,19 @@ def test_bloodhound_collector(tmp_path: Path, clock: Clock) -> None:
     assert len(reasons) == 1
 
 
+def test_local_administrators_of_a_computer(tmp_path: Path, clock: Clock) -> None:
+    told = {SVC: "User", f"{DOMAIN}-512": "Group"}
+    members = [{"ObjectIdentifier": sid, "ObjectType": kind} for sid, kind in told.items()]
+    group = {"ObjectIdentifier": f"{HOST}-544", "Name": "ADMINISTRATORS@DB1", "Results": members}
+    data = [{"ObjectIdentifier": HOST, "Properties": {"name": "DB1.ACME.LOCAL"}, "LocalGroups": [group]}]
+    content = {"meta": {"type": "computers", "count": 1, "version": 6}, "data": data}
+    records, reasons = read(written(tmp_path / "computers.json", content), clock)
+    assert not reasons
+    assert by_id(records)[HOST].kind is IdentityKind.DEVICE
+    (grant,) = only(records, Grant)
+    assert (grant.identity[1], grant.permission, grant.resource) == (SVC, "AdminTo", "DB1.ACME.LOCAL")
+
+
 def test_passwords_in_remarks_and_attributes_of_a_directory_do_not_leave_the_file(tmp_path: Path, clock: Clock) -> None:
     reader = file.import_files([written(tmp_path / "users.json", users())], connection(clock))
     (scope,) = reader.scopes()
@@ -431,7 +444,7 @@ def test_trivy_tells_places_and_no_text(tmp_path: Path, clock: Clock) -> None:
 
 
 def test_every_format_is_recognised_by_one_module_only(tmp_path: Path) -> None:
-    samples = {
+    samples: dict[str, list[Any]] = {
         "bloodhound": [users(), azure(), opengraph()],
         "cartography": [apoc_lines(), apoc_csv(), query_json()],
         "prowler": [[finding(ARN, "c", "FAIL")]],

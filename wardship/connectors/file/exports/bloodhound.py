@@ -152,15 +152,19 @@ def _collected(kind: str, entry: Fields) -> Iterator[Record]:
     target = told.text("name") or sid
     for ace in _objects(entry, "Aces"):
         yield from _right(ace, sid, target)
+    for group in _objects(entry, "LocalGroups"):
+        if (group.text("ObjectIdentifier") or "").endswith("-544"):  # BUILTIN\\Administrators
+            for member in _objects(group, "Results"):
+                told_as = {"PrincipalSID": member.text("ObjectIdentifier"), "PrincipalType": member.text("ObjectType")}
+                yield from _right(Fields({**told_as, "RightName": "AdminTo"}, "bloodhound", DriftLog()), sid, target)
 
 
 def _account(sid: str, told: Fields, kind: str) -> Iterator[Record]:
     """A computer, a (group) managed service account, an account with a service principal name; else a person."""
     authority = _authority(sid)
     managed = flag(told, "gmsa") or flag(told, "msa")
-    names = [name[:200] for name in told.texts("serviceprincipalnames")[:20]]
     enabled = flag(told, "enabled")
-    if kind == "User" and not managed and not flag(told, "hasspn") and not names:
+    if kind == "User" and not _serves(told):
         yield Person(
             authority=authority,
             native_id=sid,
@@ -188,7 +192,7 @@ def _account(sid: str, told: Fields, kind: str) -> Iterator[Record]:
         attributes=known(
             {
                 "distinguished_name": told.text("distinguishedname"),
-                "service_principal_names": names,
+                "service_principal_names": [name[:200] for name in told.texts("serviceprincipalnames")[:20]],
                 "admin_count": flag(told, "admincount"),
                 "unconstrained_delegation": flag(told, "unconstraineddelegation"),
                 "no_preauthentication": flag(told, "dontreqpreauth"),
@@ -209,6 +213,12 @@ def _account(sid: str, told: Fields, kind: str) -> Iterator[Record]:
             revocation="set a new password, or disable the account",
         )
     yield _usage(("identity", authority, sid), epoch(told, "lastlogontimestamp", "lastlogon"))
+
+
+def _serves(told: Fields) -> bool:
+    """Whether a user object is there for a service: that is what a service principal name says."""
+    marks = (flag(told, "gmsa"), flag(told, "msa"), flag(told, "hasspn"))
+    return any(marks) or bool(told.raw.get("serviceprincipalnames"))
 
 
 def _usage(subject: tuple[str, str, str], used_at: datetime | None) -> Usage:
@@ -372,7 +382,7 @@ def _tenant(data: Fields) -> str:
 
 
 def _graph(path: Path) -> Iterator[object]:
-    """Nodes that are accounts of machines, then the edges that begin at one of them."""
+    """Nodes, then the edges that begin at one of those that are no people."""
     holders: dict[str, str] = {}
     for item in items(_list(path, "nodes"), "node"):
         yield _pruned(item)
@@ -402,20 +412,17 @@ def _list(path: Path, key: str) -> Iterator[Any]:
 
 
 def _holder(node: Any) -> tuple[str, str] | None:
-    """(authority, id) of a node that is an account, whoever's; None: none, or one that is not known by an exact id."""
-    if not isinstance(node, dict):
+    """(authority, id) of a node that becomes an identity; None: none, or one that is not known by an exact id."""
+    if not isinstance(node, dict) or not isinstance(node.get("id"), str) or not isinstance(node.get("kinds"), list):
         return None
-    kinds = node.get("kinds")
-    told = node.get("properties")
-    ident = node.get("id")
-    if not isinstance(kinds, list) or not isinstance(ident, str):
-        return None
-    if {"User", "Computer"} & {kind for kind in kinds if isinstance(kind, str)} and _SID.fullmatch(ident.upper()):
+    ident, kinds = node["id"], [kind for kind in node["kinds"] if isinstance(kind, str)]
+    properties = node.get("properties")
+    told = Fields(properties if isinstance(properties, dict) else {}, "bloodhound", DriftLog())
+    if _SID.fullmatch(ident.upper()) and ("Computer" in kinds or ("User" in kinds and _serves(told))):
         return _authority(ident.upper()), ident
-    if {"AZServicePrincipal", "AZApp"} & {kind for kind in kinds if isinstance(kind, str)} and isinstance(told, dict):
-        tenant = told.get("tenantid")
-        if isinstance(tenant, str) and tenant:
-            return f"entra:{tenant.lower()}", ident
+    if "AZServicePrincipal" in kinds or "AZApp" in kinds:
+        tenant = told.text("tenantid")
+        return (f"entra:{tenant.lower()}", ident) if tenant else None
     return None
 
 

@@ -31,6 +31,7 @@ NAME = "roadrecon"
 TITLE = N_("ROADrecon database (SQLite)")
 
 _MAGIC = b"SQLite format 3\x00"
+_BROKEN = (sqlite3.Error, UnicodeDecodeError)  # the second: sqlite3 tells of a broken schema in bytes that are no text
 _MAX_DEPTH = 32
 _DEADLINE_S = 600
 _FETCH = 500
@@ -75,7 +76,7 @@ def recognise(path: Path, head: bytes) -> bool:
     try:
         with _opened(path) as database:
             return _tables(database) >= _NEEDED
-    except sqlite3.Error:
+    except _BROKEN:
         return False
 
 
@@ -87,7 +88,7 @@ def scopes(path: Path, connection: Connection) -> Iterable[Scope]:
         with _opened(path) as database:
             tenants = [row[0] for row in database.execute('SELECT "objectId" FROM "TenantDetails" LIMIT 2')]
             tables = _tables(database)
-    except sqlite3.Error:
+    except _BROKEN:
         raise unreadable(path, _("not a database that can be read")) from None
     if len(tenants) != 1 or not isinstance(tenants[0], str) or not GUID.fullmatch(tenants[0]):
         raise unreadable(path, _("it does not name one tenant"), _("gather one tenant into one database"))
@@ -117,7 +118,7 @@ def rows(path: Path, scope: Scope) -> Iterator[object]:
                 for values in batch:
                     number += 1
                     yield _item(f"{table} row {number}", dict(zip(named, values, strict=True)), packed, roles)
-    except sqlite3.Error:
+    except _BROKEN:
         yield {"where": f"{table} after row {number}", "problem": "the database breaks off here"}
 
 
