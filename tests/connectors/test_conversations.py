@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from wardship.connectors import conversations
+from wardship.connectors.conversations.markup import text_of_html
 from wardship.model.errors import ConfigError, ConnectorError, DataError
 from wardship.model.exposure import Exposure, Place
 from wardship.model.identity import System
@@ -277,14 +279,45 @@ def test_confluence_xml_with_old_versions_and_comments(tmp_path: Path, clock: Cl
 
 def test_confluence_html(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "index.html").write_text("<html><title>Operations (OPS)</title><h2>Space Details:</h2>", "utf-8")
-    page = f"<title>Operations : Runbook</title><script>x='{TOKEN}'</script><td>DB_PASSWORD</td><p>{LOGIN}</p>"
+    page = f"<title>Operations : Runbook</title><!-- {TOKEN} --><p class='a'>the database: <a href='{LOGIN}'>x</a></p>"
     (tmp_path / "Runbook_11.html").write_text(page, "utf-8")
     authority, found, _reasons = read(tmp_path, clock)
     assert authority == "confluence:export/Operations"
-    assert [(one.location, one.detector) for one in found] == [("Operations Runbook", "generic.password")]
+    assert {(one.location, one.detector) for one in found} == {
+        ("Operations Runbook", "generic.password"),
+        ("Operations Runbook", "github.token"),
+    }
 
 
 # ------------------------------------------------------------------ safety
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("<p>a &lt;b&gt;</p>c", "\na <b>\nc"),
+        ("x<!-- a remark -->y<!-- never closed", "x a remark y<!-- never closed"),
+        ("<ac:code><![CDATA[a <b> &amp;]]></ac:code>", "\na <b> &amp;\n"),
+        ("1 < 2 <3", "1 < 2 <3"),
+        ('<img alt="a > b"/>z', "z"),
+    ],
+)
+def test_text_of_html(markup: str, text: str) -> None:
+    assert text_of_html(markup) == text
+
+
+HALVES = ("<a", "<a ", "<a b='", '<p x="', "<!--", "<![CDATA[", "</", "<!", "<?", "&", "&#1", "<a href='@")
+
+
+@pytest.mark.parametrize("part", HALVES)
+def test_text_of_html_takes_one_pass_whatever_is_sent(part: str) -> None:
+    def seconds(times: int) -> float:
+        begun = time.process_time()
+        text_of_html(part * times)
+        return time.process_time() - begun
+
+    seconds(1_000)
+    assert seconds(160_000) < 64 * max(seconds(10_000), 0.005), "16 times the text, far less than 256 times the time"
 
 
 def everything(reader: Any) -> str:

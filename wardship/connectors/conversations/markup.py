@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from html import unescape
-from html.parser import HTMLParser
 from typing import IO
 from xml.parsers import expat
 
@@ -18,8 +17,10 @@ _CHUNK = 65_536
 _MAX_TOKEN = 1024 * 1024  # a start tag with its attributes; expat keeps an unfinished one whole
 _MAX_NODES = 20_000  # of one piece
 _BLOCKS = frozenset("p div br li ul ol tr td th table h1 h2 h3 h4 h5 h6 pre title section dt dd hr blockquote".split())
-_HIDDEN = frozenset({"script", "style"})
-_TAG = re.compile(r"<[^<>]{0,10000}>")
+_CDATA = "<![CDATA["
+# No part goes past a "<", so all tries together are one pass. XML escapes a "<" in an attribute.
+_TAG = re.compile(r"""<[/!?]?([A-Za-z][\w:.-]*+)((?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+)>""")
+_LOGIN = re.compile(r"""\bhref\s{0,9}=\s{0,9}["']([^"'@]{1,2000}+@[^"']{1,2000}+)["']""")  # a link may hold a password
 
 
 class BrokenXMLError(Exception):
@@ -142,41 +143,44 @@ class _Builder:
 
 
 def text_of_html(markup: str) -> str:
-    """What a reader of the page sees, block by block on lines of their own; also Confluence's storage format."""
-    reader = _Text()
-    try:
-        reader.feed(markup)
-        reader.close()
-    except (AssertionError, ValueError):  # what HTMLParser raises for declarations it cannot make sense of
-        return unescape(_TAG.sub(" ", markup))
-    return "".join(reader.parts)
+    """What stands in a page and its comments, without tags, block by block on lines of their own; also Confluence's storage format.
+
+    One pass whatever is sent: nothing here looks further than the next "<", or asks twice for an end that is not there.
+    """
+    parts: list[str] = []
+    ends = _Ends(markup)
+    pos = 0
+    while (start := markup.find("<", pos)) >= 0:
+        parts.append(unescape(markup[pos:start]))
+        pos = start
+        if markup.startswith("<!--", start) and (end := ends.after("-->", start + 4)) >= 0:
+            parts.append(markup[start + 4 : end])  # nobody sees it, and it is in the export
+            pos = end + 3
+        elif markup.startswith(_CDATA, start) and (end := ends.after("]]>", start)) >= 0:  # the body of a code macro
+            parts.append(markup[start + len(_CDATA) : end])
+            pos = end + 3
+        elif tag := _TAG.match(markup, start):
+            if ":" in tag[1] or tag[1].lower() in _BLOCKS:
+                parts.append("\n")
+            parts.extend(f" {unescape(found)} " for found in _LOGIN.findall(tag[2]))
+            pos = tag.end()
+        else:
+            parts.append("<")
+            pos += 1
+    parts.append(unescape(markup[pos:]))
+    return "".join(parts)
 
 
-class _Text(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._hidden = 0
+class _Ends:
+    """Where an end mark comes next, remembered: asking for it at every beginning stays one pass over the text."""
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _HIDDEN:
-            self._hidden += 1
-        elif tag in _BLOCKS or ":" in tag:
-            self.parts.append("\n")
-        if tag == "a":
-            self.parts.extend(f" {value} " for name, value in attrs if name == "href" and value and "@" in value)
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._next: dict[str, int] = {}
 
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _HIDDEN:
-            self._hidden = max(0, self._hidden - 1)
-        elif tag in _BLOCKS or ":" in tag:
-            self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.parts.append(data)
-
-    def unknown_decl(self, data: str) -> None:
-        """A CDATA section: the body of a code macro."""
-        if data.startswith("CDATA["):
-            self.parts.append(data.removeprefix("CDATA[").removesuffix("]"))
+    def after(self, mark: str, pos: int) -> int:
+        """-1: it does not come any more."""
+        known = self._next.get(mark, 0)
+        if known >= 0 and known < pos:
+            known = self._next[mark] = self._text.find(mark, pos)
+        return known
