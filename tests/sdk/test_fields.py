@@ -10,7 +10,7 @@ import pytest
 
 from wardship.model.errors import DataError
 from wardship.sdk.connector import DriftLog
-from wardship.sdk.fields import Fields
+from wardship.sdk.fields import Fields, known
 
 
 def fields(**raw: Any) -> tuple[Fields, DriftLog]:
@@ -63,3 +63,7 @@ def test_half_a_list_of_objects_is_no_list() -> None:
     with pytest.raises(DataError):
         fields(rows=[{}, 7])[0].objects("rows")
     assert [row.integer("n") for row in fields(rows=[{"n": 1}])[0].objects("rows")] == [1]
+
+
+def test_what_was_not_told_is_left_out_and_what_says_no_stays() -> None:
+    assert known({"a": None, "b": False, "c": 0, "d": "", "e": []}) == {"b": False, "c": 0, "d": "", "e": []}

@@ -32,6 +32,7 @@ from wardship.sdk.connector import (
     Record,
     Setting,
     SetupGuide,
+    nothing_to_grant,
 )
 from wardship.sdk.i18n import N_, _
 
@@ -147,7 +148,7 @@ class Register:
     def setup(self, capability: Capability) -> SetupGuide:
         """A template to begin with; there is nothing to grant but the right to read the file."""
         if capability is not Capability.DISCOVER:
-            raise ConfigError(_("nothing has to be granted for %(capability)r") % {"capability": capability.value})
+            raise nothing_to_grant(capability, (Capability.DISCOVER,))
         header = "name,tenant ids,account ids,domains,internal sponsor,contract end"
         return SetupGuide(
             capability=capability,

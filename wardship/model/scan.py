@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
+
+from wardship.model.errors import ConnectorError, MissingScope
 
 
 class ScopeStatus(StrEnum):
@@ -61,6 +63,17 @@ class Problem:
     detail: str  # one sentence; ids only, never a raw answer
     permission: str | None = None  # the vendor's name of what is missing
     subject: str | None = None  # native id of the object concerned, None = the whole scope
+
+    @classmethod
+    def of(cls, refused: ConnectorError, subject: str | None = None, *, needs: str | None = None) -> Self:
+        """What a refusal means. `needs`: the permission to name where a system hides what it refuses."""
+        missing = isinstance(refused, MissingScope)
+        return cls(
+            reason="missing_permission" if missing else "not_visible",
+            detail=refused.message,
+            permission=refused.scope if isinstance(refused, MissingScope) else needs,
+            subject=subject,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,6 +106,9 @@ class Manifest:
     extra: str | None = None  # optional dependency group it needs: "aws"
 
 
+_FLAGS = {"true": True, "yes": True, "false": False, "no": False}
+
+
 def _no_secret(name: str) -> Secret:
     raise ConfigError(
         _("this connection has no secret %(name)r") % {"name": name},
@@ -151,6 +154,15 @@ class Connection:
     """A folder of its own that the connector may fill and anybody may delete; never with secrets. None: no cache."""
     progress: Callable[[str], None] = field(default=_silent, repr=False)
 
+    def flag(self, name: str, *, default: bool) -> bool:
+        """The setting `name` as true or false; `default` where it is not set. Raises ConfigError for other words."""
+        said = (self.settings.get(name) or "").strip().lower()
+        if said and said not in _FLAGS:
+            raise ConfigError(
+                _("%(name)s must be true or false") % {"name": name}, advice=_("leave it out for the default")
+            )
+        return _FLAGS[said] if said else default
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
@@ -171,6 +183,14 @@ class SetupGuide:
     cli: str
     portal: Sequence[str]  # steps, each a message id
     remove: str  # the CLI steps that undo it
+
+
+def nothing_to_grant(capability: Capability, guides: Iterable[Capability]) -> ConfigError:
+    """What `setup` raises for a capability without a guide; `guides`: those that have one."""
+    return ConfigError(
+        _("nothing has to be granted for %(capability)r") % {"capability": capability.value},
+        advice=_("there is a guide for: %(names)s") % {"names": ", ".join(sorted(one.value for one in guides))},
+    )
 
 
 @dataclass(slots=True)

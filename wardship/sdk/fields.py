@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
 
@@ -17,6 +18,11 @@ _MAX_NUMBER = 2**63
 def clean(text: str) -> str:
     """Text that every database takes: no NUL, no lone surrogates, at most MAX_TEXT_CHARS."""
     return text[:MAX_TEXT_CHARS].replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def known(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that have a value: what is None was not told."""
+    return {name: value for name, value in attributes.items() if value is not None}
 
 
 class Fields:

@@ -23,6 +23,7 @@ from wardship.model.errors import DataError
 from wardship.model.identity import Identity, IdentityKind, Person, Standing, System
 from wardship.model.owner import Owner, OwnerRole
 from wardship.sdk.connector import Drift, Record
+from wardship.sdk.fields import known
 
 _KINDS = {
     "Application": IdentityKind.OAUTH_APP,
@@ -99,7 +100,7 @@ class Parser:
             authority=self.authority,
             kind="entra_tenant",
             name=organization.text("displayName") if organization else None,
-            attributes=_known(attributes),
+            attributes=known(attributes),
         )
 
     # -------------------------------------------------------------- identities
@@ -135,7 +136,7 @@ class Parser:
             supplier=home.lower() if home and standing is Standing.FOREIGN else None,
             aliases=(*self._app_alias(sp), *_arm_alias(arm_id)),
             rank=0,
-            attributes=_known(
+            attributes=known(
                 {
                     "app_id": sp.text("appId"),
                     "app_owner_tenant": home,
@@ -179,7 +180,7 @@ class Parser:
             criticality=declared.get("criticality"),
             aliases=self._app_alias(app),
             rank=1,
-            attributes=_known(
+            attributes=known(
                 {
                     "app_id": app.text("appId"),
                     "audience": app.text("signInAudience"),
@@ -255,7 +256,7 @@ class Parser:
             expires_at=expires_at,
             no_expiry=False if expires_at else None,
             revocation="removePassword" if kind is CredentialType.CLIENT_SECRET else "removeKey",
-            attributes=_known(more),
+            attributes=known(more),
         )
 
     def _federated(self, holder: Fields) -> Iterable[Record]:
@@ -271,7 +272,7 @@ class Parser:
                 enabled=True,
                 no_expiry=True,  # a trust holds until it is removed
                 revocation="DELETE federatedIdentityCredentials",
-                attributes=_known(
+                attributes=known(
                     {
                         "issuer": trust.text("issuer"),
                         "subject": trust.text("subject"),
@@ -308,7 +309,7 @@ class Parser:
             granted_by=consent.text("by") if consent else None,
             granted_by_id=consent.text("by_id") if consent else None,
             granted_at=assignment.instant("createdDateTime") or (consent.instant("at") if consent else None),
-            attributes=_known(attributes),
+            attributes=known(attributes),
         )
 
     def _delegated(self, item: Fields) -> Iterable[Record]:
@@ -334,7 +335,7 @@ class Parser:
                 granted_by=consent.text("by") if consent else None,
                 granted_by_id=consent.text("by_id") if consent else None,
                 granted_at=consent.instant("at") if consent else None,
-                attributes=_known(
+                attributes=known(
                     {
                         "consent_type": consent_type,
                         "grant_id": grant.text("id"),
@@ -369,7 +370,7 @@ class Parser:
             via="directory role",
             tier=facts.role_tier(role.text("templateId") if role else role_id, actions),
             tenant_wide=where == "/" if where else None,
-            attributes=_known(
+            attributes=known(
                 {
                     "role_definition_id": role_id,
                     "assignment_id": assignment.text("id"),
@@ -393,8 +394,8 @@ class Parser:
             part = activity.child(name)
             # Sign-ins to it as a resource are somebody else's use, so those two fields are not read.
             at = [part.instant(f) for f in ("lastSignInDateTime", "lastNonInteractiveSignInDateTime")] if part else []
-            if known := [instant for instant in at if instant]:
-                seen[word] = max(known)
+            if told := [instant for instant in at if instant]:
+                seen[word] = max(told)
         client = {word: at for word, at in seen.items() if word != "any"}
         best = max(client or seen, key=(client or seen).__getitem__) if seen else None
         yield Usage(
@@ -431,7 +432,7 @@ class Parser:
                 name=user.text("displayName"),
                 email=address,
                 active=user.flag("accountEnabled"),
-                attributes=_known({"upn": user.text("userPrincipalName"), "user_type": user.text("userType")}),
+                attributes=known({"upn": user.text("userPrincipalName"), "user_type": user.text("userType")}),
             )
         else:
             yield Person(
@@ -485,10 +486,6 @@ class Parser:
             person=person,
             confidence=confidence,
         )
-
-
-def _known(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in attributes.items() if value is not None}
 
 
 def _enabled(account: bool | None, disabled: bool | None) -> bool | None:

@@ -17,7 +17,7 @@ from wardship.connectors.entra.manifest import MANIFEST
 from wardship.connectors.entra.parse import Parser
 from wardship.connectors.entra.session import Session
 from wardship.connectors.entra.setup import setup_guide
-from wardship.model.errors import ConnectorError, DataError, MissingScope, SkippableError, UnexpectedResponse
+from wardship.model.errors import DataError, MissingScope, SkippableError, UnexpectedResponse
 from wardship.model.scan import Problem, RawPage, Scope
 from wardship.sdk.connector import (
     CallStats,
@@ -155,7 +155,7 @@ class EntraConnector:
             try:
                 return self._graph.get_json(path, needs=needs)
             except SkippableError as refused:
-                problems.append(_problem(refused, name))
+                problems.append(Problem.of(refused, name))
                 return None
 
         organization = try_read("organization", "/v1.0/organization", "Organization.Read.All")
@@ -587,13 +587,3 @@ def _holding(items: Iterable[Any], name: str) -> list[Any]:
 
 def _page(page: Any, items: Sequence[Any]) -> RawPage:
     return RawPage(items=items, next_token=page.next_token, expected_total=page.expected_total)
-
-
-def _problem(refused: ConnectorError, subject: str) -> Problem:
-    missing = isinstance(refused, MissingScope)
-    return Problem(
-        reason="missing_permission" if missing else "not_visible",
-        detail=refused.message,
-        permission=refused.scope if isinstance(refused, MissingScope) else None,
-        subject=subject,
-    )

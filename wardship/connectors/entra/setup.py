@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from wardship.connectors.entra.manifest import MANIFEST
-from wardship.model.errors import ConfigError
-from wardship.sdk.connector import Capability, SetupGuide
-from wardship.sdk.i18n import N_, _
+from wardship.sdk.connector import Capability, SetupGuide, nothing_to_grant
+from wardship.sdk.i18n import N_
 
 GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
 _NAMES = {
@@ -19,10 +18,7 @@ _NAMES = {
 def setup_guide(capability: Capability) -> SetupGuide:
     """The guide for `capability`. Raises ConfigError for one that does not exist or needs nothing."""
     if capability not in _NAMES:
-        raise ConfigError(
-            _("nothing has to be granted for %(capability)r") % {"capability": capability.value},
-            advice=_("there is a guide for: %(names)s") % {"names": ", ".join(sorted(known.value for known in _NAMES))},
-        )
+        raise nothing_to_grant(capability, _NAMES)
     name = _NAMES[capability]
     permissions = [permission.name for permission in MANIFEST.permissions[capability]]
     return SetupGuide(

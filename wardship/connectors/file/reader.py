@@ -23,7 +23,17 @@ from wardship.connectors.file.mapped import MappedFiles
 from wardship.connectors.file.mapping import find_mapping, load_mapping
 from wardship.model.errors import ConfigError, ConnectorError, DataError, UnexpectedResponse
 from wardship.model.scan import Problem, RawPage, Scope
-from wardship.sdk.connector import CallStats, Capability, CheckResult, Connection, Drift, DriftLog, Record, SetupGuide
+from wardship.sdk.connector import (
+    CallStats,
+    Capability,
+    CheckResult,
+    Connection,
+    Drift,
+    DriftLog,
+    Record,
+    SetupGuide,
+    nothing_to_grant,
+)
 from wardship.sdk.i18n import N_, _
 
 PAGE_ROWS = 500
@@ -128,7 +138,7 @@ class FileReader:
     def setup(self, capability: Capability) -> SetupGuide:
         """There is nothing to grant but the right to read the files."""
         if capability is not Capability.DISCOVER:
-            raise ConfigError(_("nothing has to be granted for %(capability)r") % {"capability": capability.value})
+            raise nothing_to_grant(capability, (Capability.DISCOVER,))
         return SetupGuide(
             capability=capability,
             terraform="# read the files: they lie beside Wardship; there is nothing to deploy\n",

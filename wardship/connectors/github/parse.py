@@ -19,14 +19,14 @@ from functools import partial
 from typing import Any
 
 from wardship.connectors.github import facts, pipeline
-from wardship.connectors.github.place import REPOSITORY, Where, known
+from wardship.connectors.github.place import REPOSITORY, Where
 from wardship.model.access import Credential, CredentialType, Grant, Tier, Usage, UseState
 from wardship.model.errors import DataError
 from wardship.model.identity import Identity, IdentityKind, Person, Standing, System
 from wardship.model.owner import Owner
 from wardship.sdk.connector import Drift, Record
 from wardship.sdk.environment import environment_of
-from wardship.sdk.fields import Fields
+from wardship.sdk.fields import Fields, known
 
 _LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\[\]-]{0,99}")
 _SHA256 = re.compile(r"(?:SHA256:)?([A-Za-z0-9+/]{43})=?")

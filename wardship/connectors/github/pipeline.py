@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from wardship.connectors.github.place import NAME, REPOSITORY, Where, known
+from wardship.connectors.github.place import NAME, REPOSITORY, Where
 from wardship.model.access import Credential, CredentialType
 from wardship.model.errors import DataError
 from wardship.model.exposure import Dependency, DetectorTier, Exposure, Place
 from wardship.model.identity import Identity, IdentityKind, Standing, System
 from wardship.sdk.connector import Record
 from wardship.sdk.environment import environment_of
-from wardship.sdk.fields import Fields
+from wardship.sdk.fields import Fields, known
 
 T = TypeVar("T")
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from wardship.sdk.fields import Fields
 
@@ -35,8 +33,3 @@ class Where:
         if item.raw.get("repository") is None:
             return self.organisation
         return item.matching("repository", REPOSITORY).lower()
-
-
-def known(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes that have a value."""
-    return {name: value for name, value in attributes.items() if value is not None}

@@ -22,7 +22,7 @@ from wardship.connectors.github.manifest import MANIFEST
 from wardship.connectors.github.parse import Parser
 from wardship.connectors.github.place import NAME
 from wardship.connectors.github.repositories import Part, Repository
-from wardship.connectors.github.session import Session, reads_workflows
+from wardship.connectors.github.session import Session
 from wardship.connectors.github.setup import setup_guide
 from wardship.connectors.github.usage import OrganisationSecret, Secrets
 from wardship.model.errors import NotVisible, SkippableError, UnexpectedResponse
@@ -95,7 +95,7 @@ class GitHubConnector:
             "github.secret_alert": self._alert,
             "github.member": self._member,
         }
-        if reads_workflows(connection):
+        if connection.flag("read_workflows", default=True):
             self._kinds["github.workflow"] = lambda token: self._each(token, self._workflows_of)
         self._listed: list[Any] | None = None
         self._shared: list[Any] | SkippableError | None = None  # Actions secrets of the organisation, and their readers
@@ -261,7 +261,7 @@ class GitHubConnector:
                 items += found
         if len(refused) == len(_STORE_NEEDS):
             raise refused[0][1]
-        yield RawPage(items=items, problems=[repositories.problem(error, store) for store, error in refused])
+        yield RawPage(items=items, problems=[Problem.of(error, store) for store, error in refused])
 
     def _shared_secrets(self) -> list[Any]:
         """The organisation's Actions secrets, each with the repositories that may read it where they are selected.
@@ -311,7 +311,7 @@ class GitHubConnector:
                     item["secrets"] = [keep.only(secret, keep.SECRET) for secret in found]
                     known[name.lower()] = _names_of(found)
                 except SkippableError as refused:
-                    problems.append(repositories.problem(refused, f"{repository.name} {name}"))
+                    problems.append(Problem.of(refused, f"{repository.name} {name}"))
                     known[name.lower()] = None
             items.append(item)
         self._environments[repository.name] = known
@@ -341,13 +341,13 @@ class GitHubConnector:
             try:
                 self._environments_of(repository)
             except SkippableError as refused:
-                problems.append(repositories.problem(refused, repository.name, needs="actions:read"))
+                problems.append(Problem.of(refused, repository.name, needs="actions:read"))
         for name in self._environments.get(repository.name, ()):
             path = _environment_path(repository, name)
             try:
                 found = variables(path, "environments:read") if path else []
             except SkippableError as refused:
-                problems.append(repositories.problem(refused, f"{repository.name} {name}"))
+                problems.append(Problem.of(refused, f"{repository.name} {name}"))
                 continue
             items += [{**self._judged(raw), **here, "environment": name} for raw in found]
         return items, problems
@@ -388,7 +388,7 @@ class GitHubConnector:
             try:
                 return read()
             except SkippableError as refused:
-                problems.append(repositories.problem(refused, repository.name))
+                problems.append(Problem.of(refused, repository.name))
                 return None
 
         if repository.name not in self._names:

@@ -87,23 +87,12 @@ def walk(
         problems: list[Problem] = []
         for repository, result in zip(batch, results, strict=True):
             if isinstance(result, SkippableError):
-                problems.append(problem(result, repository.name))
+                problems.append(Problem.of(result, repository.name))
             else:
                 items += result[0]
                 problems += result[1]
         last = start + BATCH >= len(rest)
         yield RawPage(items=items, next_token=None if last else batch[-1].name, problems=problems)
-
-
-def problem(refused: SkippableError, subject: str, *, needs: str | None = None) -> Problem:
-    """What a refusal means for Coverage. GitHub answers 404 also where a permission is missing, so `needs` is named."""
-    missing = isinstance(refused, MissingScope)
-    return Problem(
-        reason="missing_permission" if missing else "not_visible",
-        detail=refused.message,
-        permission=refused.scope if isinstance(refused, MissingScope) else needs,
-        subject=subject,
-    )
 
 
 def left_out(count: int) -> Problem:

@@ -66,7 +66,7 @@ class Session:
             headers=_HEADERS,
             bucket=bucket,
             budget=Budget(concurrency=_AT_ONCE),
-            allow_private=_yes(self._connection, "private_network", "false"),
+            allow_private=self._connection.flag("private_network", default=False),
         )
 
     def _auth(self) -> Auth:
@@ -136,19 +136,6 @@ class Session:
                 advice=_("install it on the organisation, on all repositories"),
             )
         return self._installation
-
-
-def reads_workflows(connection: Connection) -> bool:
-    return _yes(connection, "read_workflows", "true")
-
-
-def _yes(connection: Connection, name: str, default: str) -> bool:
-    value = (connection.settings.get(name) or default).strip().lower()
-    if value not in ("true", "false"):
-        raise ConfigError(
-            _("%(name)s must be true or false") % {"name": name}, advice=_("leave it out for the default")
-        )
-    return value == "true"
 
 
 def _organisation(connection: Connection) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from wardship.connectors.github.manifest import MANIFEST
-from wardship.model.errors import ConfigError
-from wardship.sdk.connector import Capability, SetupGuide
-from wardship.sdk.i18n import N_, _
+from wardship.sdk.connector import Capability, SetupGuide, nothing_to_grant
+from wardship.sdk.i18n import N_
 
 _CAPABILITIES = (Capability.DISCOVER, Capability.USAGE)
 
@@ -15,10 +14,7 @@ _CAPABILITIES = (Capability.DISCOVER, Capability.USAGE)
 def setup_guide(capability: Capability, *, organisation: str, web_url: str) -> SetupGuide:
     """The guide for `capability`. Raises ConfigError for one that does not exist."""
     if capability not in _CAPABILITIES:
-        raise ConfigError(
-            _("nothing has to be granted for %(capability)r") % {"capability": capability.value},
-            advice=_("there is a guide for: %(names)s") % {"names": ", ".join(sorted(c.value for c in _CAPABILITIES))},
-        )
+        raise nothing_to_grant(capability, _CAPABILITIES)
     names = [permission.name for permission in MANIFEST.permissions[capability]]
     query = {
         "name": f"wardship-{organisation}",

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from wardship.connectors.github import usage
 from wardship.connectors.github.place import Where
-from wardship.connectors.github.repositories import Part, Repository, problem
+from wardship.connectors.github.repositories import Part, Repository
 from wardship.model.errors import SkippableError
 from wardship.model.scan import Problem
 from wardship.sdk.ci_files import oidc_subjects, workflow_references
@@ -95,7 +95,7 @@ def _token_facts(http: Http, repository: Repository, problems: list[Problem]) ->
         try:
             found = http.get_json(f"{repository.path}/actions/{name}", needs="actions:read")
         except SkippableError as refused:
-            problems.append(problem(refused, repository.name, needs="actions:read"))
+            problems.append(Problem.of(refused, repository.name, needs="actions:read"))
         else:
             facts |= {name: found} if isinstance(found, dict) else {}
     return facts

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from wardship.connectors.vault.fields import clean
 from wardship.model.errors import DataError
+from wardship.sdk.fields import clean
 
 _MOST_PEM = 100_000
 _MOST_NAMES = 20

@@ -11,7 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from wardship.connectors.vault.fields import Fields, clean
+from wardship.connectors.vault.fields import Fields
+from wardship.sdk.fields import clean
 
 _SUBJECT_OF_CLAIM = {"repository": "repo:{}:*", "project_path": "project_path:{}:*"}
 _MOST_CLAIMS = 50

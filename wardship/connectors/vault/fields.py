@@ -1,4 +1,4 @@
-"""Reading one answer of Vault's without trusting it: ids must be usable, the rest may be absent or odd."""
+"""One answer of Vault's: `sdk.fields`, and the forms in which Go writes times, lengths of time and lists."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wardship.model.errors import DataError
-from wardship.model.identity import MAX_TEXT_CHARS
+from wardship.sdk import fields
 from wardship.sdk.connector import Drift
+from wardship.sdk.fields import clean
 
 _FRACTION = re.compile(r"\.(\d{6})\d+")  # Go writes nanoseconds
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
@@ -17,67 +18,23 @@ _UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _MANY = 100  # names, addresses and claims kept of one list
 
 
-def clean(text: str) -> str:
-    """Text that every database takes: no NUL, no lone surrogates, at most MAX_TEXT_CHARS."""
-    return text[:MAX_TEXT_CHARS].replace("\x00", "").encode("utf-8", "replace").decode()
-
-
-class Fields:
+class Fields(fields.Fields):
     """One object. An optional field of the wrong shape counts as drift and reads as not known."""
 
-    __slots__ = ("_drift", "_where", "raw")
+    __slots__ = ()
 
     def __init__(self, raw: Any, where: str, drift: Drift) -> None:
+        """Raises DataError for what is no object."""
         if not isinstance(raw, dict):
             raise DataError(f"{where}: no object")
-        self.raw: dict[str, Any] = raw
-        self._where, self._drift = where, drift
+        super().__init__(raw, where, drift)
 
-    def _odd(self, name: str, value: Any) -> None:
-        if value is not None:
-            self._drift.unexpected_shape(f"{self._where}.{name}", type(value).__name__)
-
-    def need(self, name: str) -> str:
+    def key(self, name: str) -> str:
         """Text that must be there and can stand in a key. Raises DataError."""
         value = self.raw.get(name)
         if not isinstance(value, str) or not value or clean(value) != value:
             raise DataError(f"{self._where}: {name} is missing or no usable text")
         return value
-
-    def child(self, name: str) -> Fields:
-        """An object that must be there. Raises DataError."""
-        return Fields(self.raw.get(name), f"{self._where}.{name}", self._drift)
-
-    def maybe(self, name: str) -> Fields | None:
-        """An object that may be absent."""
-        value = self.raw.get(name)
-        if isinstance(value, dict):
-            return Fields(value, f"{self._where}.{name}", self._drift)
-        self._odd(name, value)
-        return None
-
-    def text(self, name: str) -> str | None:
-        """Text without what databases refuse; None when it is absent or empty."""
-        value = self.raw.get(name)
-        if isinstance(value, str):
-            return clean(value) or None
-        self._odd(name, value)
-        return None
-
-    def flag(self, name: str) -> bool | None:
-        value = self.raw.get(name)
-        if isinstance(value, bool):
-            return value
-        self._odd(name, value)
-        return None
-
-    def whole(self, name: str) -> int | None:
-        """A whole number that fits 63 bits."""
-        value = self.raw.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
-            return value
-        self._odd(name, value)
-        return None
 
     def seconds(self, name: str) -> int | None:
         """A length of time in seconds; Vault writes it as a number, or as Go does ("1h30m")."""
@@ -88,7 +45,7 @@ class Fields:
             parts = _DURATION.findall(value[:64])
             if "".join(number + unit for number, unit in parts) == value:
                 return int(sum(float(number) * _UNIT_S[unit] for number, unit in parts))
-        return self.whole(name) if value != "" else None
+        return self.integer(name) if value != "" else None
 
     def instant(self, name: str) -> datetime | None:
         """An instant, from RFC 3339 or Unix seconds; None when absent, unreadable (drift) or Go's zero, the year 1."""

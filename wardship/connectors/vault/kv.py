@@ -46,15 +46,7 @@ class Problems:
     unnamed: int = 0
 
     def add(self, refused: ConnectorError, subject: str) -> None:
-        missing = isinstance(refused, MissingScope)
-        self._keep(
-            Problem(
-                reason="missing_permission" if missing else "not_visible",
-                detail=refused.message,
-                permission=refused.scope if isinstance(refused, MissingScope) else None,
-                subject=subject,
-            )
-        )
+        self._keep(Problem.of(refused, subject))
 
     def left_out(self, detail: str, subject: str) -> None:
         """A limit of ours kept something from being read."""

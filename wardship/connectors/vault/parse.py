@@ -65,7 +65,7 @@ class Parser:
         return ()
 
     def _server(self, ns: Namespace, item: Fields) -> Iterable[Record]:
-        seal = item.maybe("seal")
+        seal = item.child("seal")
         audit = item.raw.get("audit")
         name = seal.text("cluster_name") if seal else None
         yield System(
@@ -92,7 +92,7 @@ class Parser:
 
     def _policy(self, _ns: Namespace, item: Fields) -> Iterable[Record]:
         """What a policy gives is told with those who have it; here it only must be readable."""
-        item.need("name")
+        item.key("name")
         text = item.raw.get("policy")
         if not isinstance(text, str):
             raise DataError("policy: no text")
@@ -102,8 +102,8 @@ class Parser:
     # -------------------------------------------------------------- who may open it
 
     def _entity(self, ns: Namespace, item: Fields) -> Iterable[Record]:
-        entity = item.child("entity")
-        native_id = f"identity/entity/id/{entity.need('id')}"
+        entity = item.need("entity")
+        native_id = f"identity/entity/id/{entity.key('id')}"
         key = (ns.authority, native_id)
         tags = entity.tags("metadata")
         logins = [
@@ -140,7 +140,7 @@ class Parser:
         yield from _owners(key, tags, "vault.entity_metadata")
 
     def _approle(self, ns: Namespace, item: Fields) -> Iterable[Record]:
-        mount, name, role = item.need("mount"), item.need("name"), item.child("role")
+        mount, name, role = item.key("mount"), item.key("name"), item.need("role")
         native_id = f"{mount}role/{name}"
         key = (ns.authority, native_id)
         secret_ids = [Fields(entry, "approle.secret_id", self._drift) for entry in _list(item.raw.get("secret_ids"))]
@@ -161,7 +161,7 @@ class Parser:
                     "role_id": role_id,
                     "secret_required": role.flag("bind_secret_id"),
                     "secret_id_ttl_s": ttl,
-                    "secret_id_uses": role.whole("secret_id_num_uses"),
+                    "secret_id_uses": role.integer("secret_id_num_uses"),
                     "secret_id_cidrs": role.texts("secret_id_bound_cidrs"),
                     "secret_ids": len(secret_ids) if isinstance(item.raw.get("secret_ids"), list) else None,
                     **_token_rules(role, policies),
@@ -177,7 +177,7 @@ class Parser:
         yield from _owners(key, claims, "vault.secret_id_metadata")
 
     def _secret_id(self, ns: Namespace, key: Key, entry: Fields, role: Fields) -> Credential:
-        accessor = entry.need("secret_id_accessor")
+        accessor = entry.key("secret_id_accessor")
         expires_at = entry.instant("expiration_time")
         return Credential(
             authority=ns.authority,
@@ -194,7 +194,7 @@ class Parser:
             revocation="secret-id-accessor/destroy",
             attributes=known(
                 {
-                    "uses_left": entry.whole("secret_id_num_uses"),  # 0: as often as one likes
+                    "uses_left": entry.integer("secret_id_num_uses"),  # 0: as often as one likes
                     "token_bound_cidrs": entry.texts("token_bound_cidrs"),
                     "tags": entry.tags("metadata"),
                 }
@@ -203,12 +203,12 @@ class Parser:
         )
 
     def _auth_role(self, ns: Namespace, item: Fields) -> Iterable[Record]:
-        mount, kind = item.need("mount"), item.need("type")
-        config = item.maybe("config")
+        mount, kind = item.key("mount"), item.key("type")
+        config = item.child("config")
         if item.raw.get("name") is None:
             yield from self._provider(ns, mount, kind, config)
             return
-        name, folder, role = item.need("name"), item.need("folder"), item.child("role")
+        name, folder, role = item.key("name"), item.key("folder"), item.need("role")
         native_id = f"{mount}{folder}/{name}"
         key = (ns.authority, native_id)
         policies = role.texts("token_policies") or role.texts("policies") or role.texts("allowed_policies")
@@ -290,8 +290,8 @@ class Parser:
         )
 
     def _token(self, ns: Namespace, item: Fields) -> Iterable[Record]:
-        token = item.child("token")
-        accessor, entity = token.need("accessor"), token.text("entity_id")
+        token = item.need("token")
+        accessor, entity = token.key("accessor"), token.text("entity_id")
         native_id = f"auth/token/accessor/{accessor}"
         policies = token.texts("policies")
         root = "root" in policies
@@ -317,7 +317,7 @@ class Parser:
             )
             yield from self._grants(ns, key, policies)
             yield from _owners(key, tags, "vault.token_metadata")
-        ttl = token.whole("ttl")
+        ttl = token.integer("ttl")
         yield Credential(
             authority=ns.authority,
             native_id=native_id,
@@ -337,7 +337,7 @@ class Parser:
                     "period_s": token.seconds("period"),  # renewed within it, such a token lives for ever
                     "renewable": token.flag("renewable"),
                     "max_ttl_s": token.seconds("explicit_max_ttl"),
-                    "uses_left": token.whole("num_uses"),
+                    "uses_left": token.integer("num_uses"),
                     "made_at": token.text("path"),
                     "role": token.text("role"),
                     "policies": policies,
@@ -358,13 +358,13 @@ class Parser:
     # -------------------------------------------------------------- what lies in it
 
     def _database(self, ns: Namespace, item: Fields) -> Iterable[Record]:
-        mount, folder, name, found = item.need("mount"), item.need("folder"), item.need("name"), item.child("found")
+        mount, folder, name, found = item.key("mount"), item.key("folder"), item.key("name"), item.need("found")
         native_id = f"{mount}{folder}/{name}"
         key = (ns.authority, native_id)
         last = found.instant("last_vault_rotation")
         period = found.seconds("rotation_period")
         account = found.text("username")
-        details = found.maybe("connection_details")
+        details = found.child("connection_details")
         if folder == "config" and details is not None:
             account = details.text("username")
         subtype = {"static-roles": "static_role", "roles": "dynamic_role", "config": "connection"}.get(folder)
@@ -417,8 +417,8 @@ class Parser:
         )
 
     def _pki(self, ns: Namespace, item: Fields) -> Iterable[Record]:
-        mount, serial = item.need("mount"), item.need("serial")
-        facts = certificate(item.need("certificate"))
+        mount, serial = item.key("mount"), item.key("serial")
+        facts = certificate(item.key("certificate"))
         revoked_at = item.instant("revocation_time")
         yield Credential(
             authority=ns.authority,
@@ -445,9 +445,9 @@ class Parser:
         )
 
     def _kv(self, ns: Namespace, item: Fields) -> Iterable[Record]:
-        path = item.need("path")
-        native_id = f"{item.need('mount')}{path}"
-        meta = item.maybe("metadata")
+        path = item.key("path")
+        native_id = f"{item.key('mount')}{path}"
+        meta = item.child("metadata")
         tags = meta.tags("custom_metadata") if meta else {}
         newest, current = _current(meta)
         deleted_at = newest.instant("deletion_time") if newest else None
@@ -455,11 +455,11 @@ class Parser:
         gone = bool(destroyed) or (deleted_at is not None and not _ahead(deleted_at, item))
         attributes = known(
             {
-                "engine": f"kv{item.whole('version')}" if item.whole("version") else None,
+                "engine": f"kv{item.integer('version')}" if item.integer("version") else None,
                 "path": path,
                 "versions": len(_dict(meta.raw.get("versions"))) if meta else None,
                 "current_version": current,
-                "max_versions": meta.whole("max_versions") if meta else None,
+                "max_versions": meta.integer("max_versions") if meta else None,
                 "cas_required": meta.flag("cas_required") if meta else None,
                 "delete_version_after_s": (meta.seconds("delete_version_after") or None) if meta else None,
                 "deleted_at": deleted_at.isoformat() if deleted_at else None,
@@ -482,7 +482,7 @@ class Parser:
         keys = [Fields(entry, "kv.keys", self._drift) for entry in _list(item.raw.get("keys"))]
         for entry in keys:
             yield Credential(
-                native_id=f"{native_id}#{entry.need('key')}",
+                native_id=f"{native_id}#{entry.key('key')}",
                 name=entry.text("key"),
                 fingerprint=entry.text("fingerprint"),
                 attributes={**attributes, "key": entry.text("key")},
@@ -533,7 +533,7 @@ def _token_rules(role: Fields, policies: Sequence[str]) -> dict[str, Any]:
         "token_ttl_s": role.seconds("token_ttl"),
         "token_max_ttl_s": role.seconds("token_max_ttl"),
         "token_period_s": role.seconds("token_period"),
-        "token_uses": role.whole("token_num_uses"),
+        "token_uses": role.integer("token_num_uses"),
         "token_cidrs": role.texts("token_bound_cidrs"),
         "token_type": role.text("token_type"),
     }
@@ -572,9 +572,9 @@ def _owners(key: Key, tags: Mapping[str, str], source: str) -> Iterable[Owner]:
 
 def _current(meta: Fields | None) -> tuple[Fields | None, int | None]:
     """The newest version's facts and its number."""
-    current = meta.whole("current_version") if meta else None
-    versions = meta.maybe("versions") if meta and current else None
-    return (versions.maybe(str(current)) if versions else None), current
+    current = meta.integer("current_version") if meta else None
+    versions = meta.child("versions") if meta and current else None
+    return (versions.child(str(current)) if versions else None), current
 
 
 def _ahead(at: datetime, item: Fields) -> bool:

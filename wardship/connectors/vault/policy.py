@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from wardship.connectors.vault.fields import clean
 from wardship.model.access import Tier
 from wardship.model.errors import DataError
+from wardship.sdk.fields import clean
 
 MAX_POLICY_CHARS = 1_000_000
 _SEVERITY = (Tier.CONTROL_PLANE, Tier.WRITE, Tier.SENSITIVE_READ, Tier.READ, Tier.UNKNOWN)

@@ -81,8 +81,8 @@ class VaultConnector:
         self._settings = settings
         self._session: Session | None = None
         self._connection = connection
-        self._fingerprint = connection.fingerprint if _yes(settings, "fingerprints", "false") else None
-        self._metadata = _yes(settings, "kv_metadata", "true")
+        self._fingerprint = connection.fingerprint if connection.flag("fingerprints", default=False) else None
+        self._metadata = connection.flag("kv_metadata", default=True)
         self._parser = Parser(self.drift)
         self._seal: Any = None
         self._read_of: dict[tuple[str, str], Any] = {}  # (authority, what) -> what was read, or the refusal
@@ -135,7 +135,7 @@ class VaultConnector:
             try:
                 children = self._vault.list("sys/namespaces", path)
             except MissingScope as refused:
-                self._namespace_problems.append(_problem(refused, path or "/"))
+                self._namespace_problems.append(Problem.of(refused, path or "/"))
                 continue
             found += [f"{path}/{child.strip('/')}".strip("/") for child in children if child.strip("/")]
         return found
@@ -551,15 +551,6 @@ def _of(root: str, namespace: str) -> str:
     return f"{root}/{namespace}" if namespace else root
 
 
-def _yes(settings: Mapping[str, str], name: str, default: str) -> bool:
-    said = settings.get(name, default).strip().lower()
-    if said not in ("true", "false"):
-        raise ConfigError(
-            _("setting %(name)s is %(value)r") % {"name": name, "value": said[:20]}, advice=_("say true or false")
-        )
-    return said == "true"
-
-
 def _number(settings: Mapping[str, str], name: str) -> int:
     default = next(setting.default for setting in MANIFEST.settings if setting.name == name)
     said = settings.get(name) or default or ""
@@ -582,7 +573,3 @@ def _token_of(token: str, parts: int) -> list[str]:
     ):
         raise UnexpectedResponse(_("an unreadable checkpoint"), system="Vault", operation="token")
     return found
-
-
-def _problem(refused: MissingScope, subject: str) -> Problem:
-    return Problem(reason="missing_permission", detail=refused.message, permission=refused.scope, subject=subject)

@@ -196,7 +196,7 @@ def url_path(path: str) -> str:
 
 
 def _network(connection: Connection) -> dict[str, Any]:
-    private = connection.settings.get("private_network", "false").strip().lower() == "true"
+    private = connection.flag("private_network", default=False)
     if connection.wire is not None:
         inner: httpx.BaseTransport = connection.wire.httpx_transport()
     else:

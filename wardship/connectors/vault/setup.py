@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from wardship.model.errors import ConfigError
-from wardship.sdk.connector import Capability, SetupGuide
-from wardship.sdk.i18n import N_, _
+from wardship.sdk.connector import Capability, SetupGuide, nothing_to_grant
+from wardship.sdk.i18n import N_
 
 POLICY = """\
 # Wardship reads who may open the vault and what lies in it. It changes nothing and reads no value.
@@ -60,10 +59,7 @@ path "+/data/*" { capabilities = ["read"] }
 def setup_guide(capability: Capability) -> SetupGuide:
     """The guide for `capability`. Raises ConfigError for one that does not exist."""
     if capability is not Capability.DISCOVER:
-        raise ConfigError(
-            _("nothing has to be granted for %(capability)r") % {"capability": capability.value},
-            advice=_("there is a guide for: %(names)s") % {"names": Capability.DISCOVER.value},
-        )
+        raise nothing_to_grant(capability, (Capability.DISCOVER,))
     return SetupGuide(
         capability=capability,
         terraform=_terraform(),
