@@ -202,7 +202,8 @@ def roadrecon(path: Path, tenants: int = 1) -> Path:
     database.executescript(
         "CREATE TABLE TenantDetails (objectId TEXT, displayName TEXT);"
         "CREATE TABLE ServicePrincipals (objectId TEXT, appId TEXT, displayName TEXT, accountEnabled BOOLEAN,"
-        " servicePrincipalType TEXT, appOwnerTenantId TEXT, passwordCredentials TEXT, keyCredentials TEXT);"
+        " servicePrincipalType TEXT, appOwnerTenantId TEXT, passwordCredentials TEXT, keyCredentials TEXT,"
+        " appRoles TEXT);"
         "CREATE TABLE Applications (objectId TEXT, appId TEXT, displayName TEXT, passwordCredentials TEXT);"
         "CREATE TABLE AppRoleAssignments (objectId TEXT, id TEXT, principalId TEXT, principalType TEXT,"
         " resourceId TEXT, resourceDisplayName TEXT, creationTimestamp DATETIME);"
@@ -217,9 +218,10 @@ def roadrecon(path: Path, tenants: int = 1) -> Path:
         database.execute("INSERT INTO TenantDetails VALUES (?, 'Acme')", [TENANT[:-1] + str(5 + number)])
     dates = {"startDate": "2026-01-01T00:00:00Z", "endDate": "2027-01-01T00:00:00"}
     secret = json.dumps([{"keyId": ROLE, **dates, "value": "V"}])
+    roles = json.dumps([{"id": ROLE, "value": "Mail.Send"}, {"id": ANA}, 7])
     rows: list[tuple[str, list[Any]]] = [
-        ("ServicePrincipals", [SP, APP_ID, "Deploy", 1, "Application", TENANT, secret, "[]"]),
-        ("ServicePrincipals", ["nobody", APP_ID, b"\xff", 1, None, None, "[]", "["]),
+        ("ServicePrincipals", [SP, APP_ID, "Deploy", 1, "Application", TENANT, secret, "[]", roles]),
+        ("ServicePrincipals", ["nobody", APP_ID, b"\xff", 1, None, None, "[]", "[", "[7"]),
         ("Applications", [APP, APP_ID, "Deploy", None]),
         ("AppRoleAssignments", ["x", ROLE, SP, "ServicePrincipal", APP, "Graph", "2026-03-04 09:14:00"]),
         ("OAuth2PermissionGrants", ["y", SP, "AllPrincipals", None, APP, "Mail.Read openid"]),
@@ -250,7 +252,7 @@ def test_roadrecon(tmp_path: Path, clock: Clock) -> None:
     assert secret.expires_at == datetime(2027, 1, 1, tzinfo=UTC)
     grants = {(one.permission, one.resource, one.tenant_wide) for one in only(records, Grant)}
     assert grants == {
-        (f"app role {ROLE}", "Graph", None),
+        ("Mail.Send", "Graph", None),
         ("Mail.Read", APP, True),
         ("openid", APP, True),
         ("Global Administrator", "directory", True),

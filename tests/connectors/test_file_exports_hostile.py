@@ -161,3 +161,14 @@ def test_a_hundred_megabytes_stay_below_150(tmp_path: Path) -> None:
     count, peak = peak_of(tmp_path, 100)
     assert count >= 200_000
     assert peak < 150
+
+
+def test_dates_at_the_ends_of_the_calendar_are_no_dates(tmp_path: Path, clock: Clock) -> None:
+    content = samples.azure()
+    for entry in content["data"]:
+        entry["data"]["createdDateTime"] = "9999-12-31T23:59:59-12:00"
+    path = tmp_path / "azure.json"
+    path.write_text(json.dumps(content), "utf-8")
+    records, reasons = samples.read(path, clock)
+    assert not reasons
+    assert {one.created_at for one in samples.by_id(records).values()} == {None}

@@ -143,7 +143,7 @@ class _Builder:
 
 
 def text_of_html(markup: str) -> str:
-    """What stands in a page and its comments, without tags, block by block on lines of their own; also Confluence's storage format.
+    """What stands in a page and its comments, without tags, block by block; also Confluence's storage format.
 
     One pass whatever is sent: nothing here looks further than the next "<", or asks twice for an end that is not there.
     """

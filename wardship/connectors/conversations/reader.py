@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -314,7 +314,6 @@ def _exposure(authority: str, item: Fields) -> Exposure:
     except ValueError:
         raise DataError("an exposure with a word that is not known") from None
     told = {"author": item.text("author_id"), "written": item.text("written")}
-    at, removed = item.instant("introduced_at"), item.instant("removed_at")
     return Exposure(
         authority=authority,
         location=location,
@@ -333,8 +332,8 @@ def _exposure(authority: str, item: Fields) -> Exposure:
         environment=environment_of(location.partition(" ")[0]),
         name=item.text("name"),
         introduced_by=item.text("introduced_by"),
-        introduced_at=at.astimezone(UTC) if at else None,
-        removed_at=removed.astimezone(UTC) if removed else None,
+        introduced_at=item.instant("introduced_at"),
+        removed_at=item.instant("removed_at"),
         attributes={name: value for name, value in told.items() if value},
     )
 

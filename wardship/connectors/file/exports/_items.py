@@ -88,7 +88,7 @@ def instant(fields: Fields, *names: str, zone: str | None = None) -> datetime | 
                 continue
             if found.tzinfo is None and zone == "UTC":
                 found = found.replace(tzinfo=UTC)
-            if found.tzinfo is not None and found.year > 1:
+            if found.tzinfo is not None and 1 < found.year < 9999:  # the ends of the calendar stand for never
                 return found.astimezone(UTC)
     return epoch(fields, *names)
 

@@ -33,6 +33,7 @@ TITLE = N_("ROADrecon database (SQLite)")
 _MAGIC = b"SQLite format 3\x00"
 _BROKEN = (sqlite3.Error, UnicodeDecodeError)  # the second: sqlite3 tells of a broken schema in bytes that are no text
 _MAX_DEPTH = 32
+_MAX_ROLES = 100_000
 _DEADLINE_S = 600
 _FETCH = 500
 _EVERY_APP = "00000000-0000-0000-0000-000000000000"  # default access: no role
@@ -110,6 +111,7 @@ def rows(path: Path, scope: Scope) -> Iterator[object]:
             there = {row[1] for row in database.execute(f'SELECT * FROM pragma_table_info("{table}")')}  # noqa: S608 - ours
             named = [column for column in columns if column in there]
             roles = _roles(database) if kind == "directory_role" else {}
+            roles = _app_roles(database) if kind == "app_role_assignment" else roles
             if not named:
                 return
             listed = ", ".join(f'"{column}"' for column in named)
@@ -134,7 +136,7 @@ def parse(scope: Scope, item: Any, connection: Connection) -> Iterable[Record]:
         case "application":
             return list(_application(authority, row, service_principal=False))
         case "app_role_assignment":
-            return list(_app_role(authority, row))
+            return list(_app_role(authority, row, short(item.get("role"))))
         case "delegated_consent":
             return list(_delegated(authority, row))
         case "application_owner":
@@ -189,6 +191,21 @@ def _roles(database: sqlite3.Connection) -> dict[str, str]:
     return {ident: name for ident, name in found if isinstance(ident, str) and isinstance(name, str)}
 
 
+def _app_roles(database: sqlite3.Connection) -> dict[str, str]:
+    """Roles that applications offer, by id: the name of a permission ("Mail.Read"). What cannot be read has no name."""
+    found: dict[str, str] = {}
+    columns = {row[1] for row in database.execute('SELECT * FROM pragma_table_info("ServicePrincipals")')}
+    if "appRoles" not in columns:
+        return found
+    told = 'SELECT "appRoles" FROM "ServicePrincipals" WHERE length("appRoles") BETWEEN 3 AND ?'
+    for (text,) in database.execute(told, [MAX_ROW_CHARS]):
+        row = _item("", {"appRoles": text}, frozenset({"appRoles"}), {}).get("row", {})
+        for role in row.get("appRoles") or ():
+            if isinstance(role, dict) and isinstance(role.get("value"), str) and len(found) < _MAX_ROLES:
+                found[str(role.get("id"))] = role["value"]
+    return found
+
+
 def _item(where: str, row: dict[str, Any], packed: frozenset[str], roles: Mapping[str, str]) -> dict[str, Any]:
     for column in packed & row.keys():
         text = row[column]
@@ -198,13 +215,13 @@ def _item(where: str, row: dict[str, Any], packed: frozenset[str], roles: Mappin
         if len(data) > MAX_ROW_CHARS or json_depth(data, _MAX_DEPTH) > _MAX_DEPTH:
             return {"where": where, "problem": f"{column} is too large"}
         try:
-            row[column] = _without_values(json.loads(data))
+            row[column] = json.loads(data) if column == "appRoles" else _without_values(json.loads(data))
         except (ValueError, RecursionError):
             return {"where": where, "problem": f"{column} is no JSON"}
     if any(isinstance(value, bytes) for value in row.values()):
         return {"where": where, "problem": "bytes where text is expected"}
     item = {"where": where, "row": row}
-    if role := roles.get(str(row.get("DirectoryRole"))):
+    if role := roles.get(str(row.get("DirectoryRole") or row.get("id"))):
         item["role"] = role
     return item
 
@@ -283,14 +300,14 @@ def _credential(authority: str, ident: str, entry: Fields, kind: CredentialType)
     )
 
 
-def _app_role(authority: str, row: Fields) -> Iterator[Record]:
+def _app_role(authority: str, row: Fields, name: str | None) -> Iterator[Record]:
     if row.text("principalType") != "ServicePrincipal":
         return
     role = guid(row, "id")
     yield Grant(
         authority=authority,
         identity=(authority, guid(row, "principalId")),
-        permission="default_access" if role == _EVERY_APP else f"app role {role}",
+        permission="default_access" if role == _EVERY_APP else name or f"app role {role}",
         resource=row.text("resourceDisplayName") or row.text("resourceId"),
         via="application permission",
         granted_at=instant(row, "creationTimestamp", zone="UTC"),
