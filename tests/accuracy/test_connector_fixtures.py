@@ -27,7 +27,7 @@ import httpx
 import pytest
 import zstandard
 
-from wardship.connectors import aws, entra, github
+from wardship.connectors import aws, entra, file, github
 from wardship.model.access import Credential, Grant
 from wardship.model.errors import DataError, SkippableError
 from wardship.model.identity import Identity, Person, System
@@ -36,7 +36,8 @@ from wardship.model.secret import Secret
 from wardship.sdk.connector import Connection, Record
 
 FLOORS = tomllib.loads(Path(__file__).with_name("floors.toml").read_text(encoding="utf-8"))["connector_fixtures"]
-PROVIDERS = {"aws": ("aws",), "entra": ("microsoft",), "github": ("github",)}  # ours -> prefixes of the files
+# ours -> prefixes of the files
+PROVIDERS = {"aws": ("aws",), "entra": ("microsoft",), "github": ("github",), "trivy": ("trivy",)}
 ORG, REPOSITORY = "simpsoncorp", "simpsoncorp/sample_repo"
 TENANT = "02b2b7cc-fb03-4324-bf6b-eb207b39c479"
 
@@ -98,6 +99,18 @@ def secrets_in(place: str) -> list[tuple[str, str, Callable[[Mapping[str, Any]],
 
 GITHUB_PERSON = [("person", "person", of_node("login"))]
 GITHUB_REPOSITORY = [("system", "github_repository", by("nameWithOwner", "github:{}"))]
+
+# trivy's reports list packages here and no secret: what is left to tell is the image, an artifact of a registry.
+IMAGE = [("system", "container_image", by("ArtifactName", "image:{}"))]
+REPORTS = [
+    ("sample", "TRIVY_SAMPLE"),
+    ("sample", "TRIVY_MIXED_IDENTIFIERS_SAMPLE"),
+    ("gitlab_sample", "TRIVY_GITLAB_SAMPLE"),
+    ("gitlab_sample", "TRIVY_GITLAB_MULTIARCH_MANIFEST_LIST"),
+    ("gitlab_sample", "TRIVY_GITLAB_MULTIARCH_CHILD_AMD64"),
+    ("gitlab_sample", "TRIVY_GITLAB_MULTIARCH_CHILD_ARM64"),
+    ("gitlab_sample", "TRIVY_GITLAB_MULTI_REPO_DIGESTS"),
+]
 
 CLAIMED = [
     *(
@@ -222,6 +235,10 @@ CLAIMED = [
     Claim("github", PEOPLE, "GITHUB_USER_DATA", "member", GITHUB_PERSON, lambda answer: answer[0], RENAMED),
     Claim("github", "github__dockerfiles", "TEST_REPOS", "repository", GITHUB_REPOSITORY, form=RENAMED),
     Claim("github", "github__repos", "GET_REPOS_CIRCLECI_PROVENANCE", "repository", GITHUB_REPOSITORY, form=RENAMED),
+    *(
+        Claim("trivy", f"trivy__trivy_{name}", variable, "report of an image", IMAGE, alone)
+        for name, variable in REPORTS
+    ),
 ]
 
 # In the files above, what no record is claimed of, and why. The rest of these files is in CLAIMED.
@@ -281,10 +298,11 @@ def files(shared: Path) -> Files:
 
 
 @pytest.fixture(scope="module")
-def records(files: Files) -> Mapping[str, frozenset[Found]]:
+def records(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, frozenset[Found]]:
     """What each connector makes of its provider's answers."""
-    read = {"aws": read_aws, "entra": read_entra, "github": read_github}
-    return {provider: frozenset(map(told, read[provider](files))) for provider in PROVIDERS}
+    read = {"aws": read_aws(files), "entra": read_entra(files), "github": read_github(files)}
+    read["trivy"] = read_trivy(files, tmp_path_factory.mktemp("reports"))
+    return {provider: frozenset(map(told, found)) for provider, found in read.items()}
 
 
 def told(record: Record) -> Found:
@@ -438,15 +456,28 @@ def whole_scan(organisation: str, pages: Mapping[str, Any], kinds: Sequence[str]
             wire=Saved(pages),
         )
     )
+    yield from everything(reader, "github", kinds)
+
+
+def read_trivy(files: Files, folder: Path) -> Iterator[Record]:
+    """Each report as the file that trivy writes, recognised by what is in it."""
+    for name, variable in REPORTS:
+        path = folder / f"{variable}.json"
+        path.write_text(json.dumps(files[f"trivy__trivy_{name}"][variable]), encoding="utf-8")
+        yield from everything(file.import_files([path], connection("file")), "file")
+
+
+def everything(reader: Any, connector: str, kinds: Sequence[str] = ()) -> Iterator[Record]:
+    """What a reader makes of all that it lists; of nothing where it is refused, which the count then shows."""
     for scope in reader.scopes():
         if kinds and scope.kind not in kinds:
             continue
         try:
             for page in reader.fetch(scope, None):
                 for item in page.items:
-                    yield from parsed(reader, "github", scope.authority, scope.kind, item)
+                    yield from parsed(reader, connector, scope.authority, scope.kind, item)
         except SkippableError:
-            continue  # a list that nobody wrote down: of what should be in it, the count below says that it is missing
+            continue
 
 
 def parsed(parser: Any, connector: str, authority: str, kind: str, item: Any) -> list[Record]:
