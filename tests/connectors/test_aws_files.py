@@ -184,6 +184,28 @@ HOSTILE = (
 )
 
 
+def test_a_condition_that_no_encoding_takes_still_tells_its_trust(load: Callable[..., AwsFiles]) -> None:
+    """Half a character (JSON may escape one) in what a role demands: the trust is told, with an id that stays."""
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/issuer.example"},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {"issuer.example:sub": "\ud800"}},
+    }
+    role = {
+        "RoleName": "ci",
+        "Arn": f"arn:aws:iam::{ACCOUNT}:role/ci",
+        "AssumeRolePolicyDocument": {"Statement": trust},
+    }
+    ids = []
+    for _again in range(2):
+        records, bad = read(load({**details(user()), "RoleDetailList": [role]}))
+        ids += [one.native_id for one in records if isinstance(one, Credential) and "/trust/" in one.native_id]
+        assert bad == 0
+    assert len(ids) == 2
+    assert ids[0] == ids[1]
+
+
 def test_hostile_names_pass_as_data(load: Callable[..., AwsFiles]) -> None:
     records, bad = read(load(details(*(user(name) for name in HOSTILE))))
     names = {one.name for one in records if isinstance(one, Identity)}

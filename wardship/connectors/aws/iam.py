@@ -281,7 +281,8 @@ def _trust(document: Any, role_arn: str, known: Known) -> Iterator[Record]:
 def _federation(one: Trusted, role_arn: str, known: Known) -> Credential:
     """Tokens or certificates that somebody else issues open this role, under the conditions noted."""
     statement = one.statement
-    mark = hashlib.sha256("\0".join((one.name, statement.sid or "", statement.condition or "")).encode()).hexdigest()
+    told = "\0".join((one.name, statement.sid or "", statement.condition or ""))
+    mark = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
     return Credential(
         authority=known.authority,
         native_id=f"{role_arn}/trust/{mark[:16]}",

@@ -157,13 +157,10 @@ def settings_of(connection: Connection) -> AwsSettings:
             _("role_arn %(role_arn)r is no ARN of a role") % {"role_arn": role_arn},
             advice=_("arn:aws:iam::123456789012:role/NAME"),
         )
-    key_ids = connection.settings.get("key_ids", "no").strip().lower()
-    if key_ids not in ("yes", "no"):
-        raise ConfigError(_("key_ids is neither yes nor no"))
     regions = (region.strip() for region in connection.settings.get("regions", "").split(","))
     return AwsSettings(
         regions=tuple(dict.fromkeys(region for region in regions if region)),
         role_arn=role_arn,
         member_role=connection.settings.get("member_role") or None,
-        key_ids=key_ids == "yes",
+        key_ids=connection.flag("key_ids", default=False),
     )

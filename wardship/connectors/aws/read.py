@@ -321,7 +321,7 @@ class AwsConnector:
             except Gone:
                 continue  # deleted since the report was made
             except SkippableError as error:
-                problems.append(Problem(reason="missing_permission", detail=error.message, subject=arn))
+                problems.append(Problem.of(error, arn))
                 continue
             items.append({"Row": row, "AccessKeyMetadata": listed.get("AccessKeyMetadata", ())})
         yield RawPage(items=items, problems=problems)

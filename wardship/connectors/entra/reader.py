@@ -17,7 +17,7 @@ from wardship.connectors.entra.manifest import MANIFEST
 from wardship.connectors.entra.parse import Parser
 from wardship.connectors.entra.session import Session
 from wardship.connectors.entra.setup import setup_guide
-from wardship.model.errors import DataError, MissingScope, SkippableError, UnexpectedResponse
+from wardship.model.errors import DataError, SkippableError, UnexpectedResponse
 from wardship.model.scan import Problem, RawPage, Scope
 from wardship.sdk.connector import (
     CallStats,
@@ -559,8 +559,6 @@ class EntraConnector:
         one = {} if "/policies/" in path or "roleManagement" in path else {"$top": 1}
         try:
             self._graph.get_json(path, one, needs=permission)
-        except MissingScope as refused:
-            return CheckResult(permission=permission, capability=capability, allowed=False, detail=refused.message)
         except SkippableError as refused:
             return CheckResult(permission=permission, capability=capability, allowed=False, detail=refused.message)
         return CheckResult(permission=permission, capability=capability, allowed=True)
