@@ -26,6 +26,7 @@ from wardship.sim import conversations as sim
 
 AT = datetime(2026, 3, 4, 9, 14, tzinfo=UTC)
 TOKEN = "ghp_" + "Zq7Rk2Wm9Xc4Vb1Nt8Ls3Jh6Gd5Fp0Ya2TeU"[:36]
+PHRASE = "Xk29" + "fjQ2pz7Lm"
 LOGIN = "postgres://svc:" + "Wq81Rt55Zm29" + "@db7.acme.example/app"
 Clock = Callable[[], datetime]
 
@@ -110,7 +111,7 @@ def test_what_was_edited_out_or_deleted_is_told_as_gone(slack: sim.SlackExport, 
 
 def test_attachments_snippets_links_and_blocks_are_read(slack: sim.SlackExport, clock: Clock) -> None:
     places: list[dict[str, Any]] = [
-        {"attachments": [{"fields": [{"title": "DB_PASSWORD", "value": "Xk29" + "fjQ2pz7Lm"}]}]},
+        {"attachments": [{"fields": [{"title": "DB_PASSWORD", "value": PHRASE}]}]},
         {"files": [{"name": "deploy.sh", "preview": f"export GITHUB_TOKEN={TOKEN}", "url_private": "https://x/y"}]},
         {"blocks": [{"type": "rich_text", "elements": [{"elements": [{"type": "text", "text": LOGIN}]}]}]},
     ]
@@ -339,7 +340,9 @@ def everything(reader: Any) -> str:
 
 def test_no_value_is_in_any_record_page_quarantine_or_error(tmp_path: Path, clock: Clock) -> None:
     export = sim.SlackExport(tmp_path / "slack")
-    export.message("ops", "ana@acme.example", AT, f"{LOGIN} and {TOKEN}", original={"text": f"was {TOKEN}"})
+    export.message(
+        "ops", "ana@acme.example", AT, f"{LOGIN} and {TOKEN}\nDB_PASSWORD={PHRASE}", original={"text": f"was {TOKEN}"}
+    )
     paths = [export.write()]
     for name, text in {
         "a.csv": CSV.format(login=LOGIN, token=TOKEN),
@@ -356,6 +359,7 @@ def test_no_value_is_in_any_record_page_quarantine_or_error(tmp_path: Path, cloc
     for path in paths:
         text = everything(conversations.connect(sim.connection(path, "x", clock)))
         assert TOKEN not in text
+        assert PHRASE not in text
         assert "Wq81Rt55Zm29" not in text
         found += text.count("Exposure(")
     assert found >= 10
