@@ -69,6 +69,9 @@ class MappedFiles:
                 if row.problem is not None:
                     yield {"where": where, "problem": row.problem}
                     continue
+                if row.short and self.mapping.secret_columns:  # the secret may stand in a column that is kept
+                    yield {"where": where, "problem": "fewer cells than the header has columns"}
+                    continue
                 if picker is None:
                     self.columns_seen.update(dict.fromkeys(list(row.cells)[:2_000]))
                     picker = _Picker(self.mapping, row, self._connection, self._drift)

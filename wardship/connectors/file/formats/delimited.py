@@ -68,7 +68,8 @@ def _row(where: str, cells: list[str], header: Sequence[str]) -> Row:
         return Row(where=where, problem="more cells than the header has columns")
     if any(is_broken(cell) for cell in cells):
         return Row(where=where, problem="bytes that do not fit the encoding of the file")
-    return Row(where=where, cells=dict(itertools.zip_longest(header, cells[: len(header)], fillvalue="")))
+    named = dict(itertools.zip_longest(header, cells[: len(header)], fillvalue=""))
+    return Row(where=where, cells=named, short=len(cells) < len(header))
 
 
 def delimiter_of(line: str) -> str:

@@ -69,6 +69,7 @@ class Row:
     where: str  # "line 12", "record 3"
     cells: Mapping[str, object] = field(default_factory=dict)
     problem: str | None = None
+    short: bool = False  # it has fewer cells than the header: a cell may hold what belongs into another
 
 
 def guess_format(path: Path) -> Format | None:
