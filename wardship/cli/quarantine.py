@@ -37,16 +37,28 @@ def add_to(root: kit.Group) -> None:
         quarantine,
         "replay",
         help=N_("Try the quarantined records again, for example after an update."),
-        examples=("wardship quarantine replay", "wardship quarantine replay prod"),
+        examples=(
+            "wardship quarantine replay",
+            "wardship quarantine replay prod",
+            "wardship quarantine replay --set mapping=a.yaml",
+        ),
     )
     @kit.argument("connection", required=False, help=N_("Only what came from this connection (default: all)."))
-    def replay(run: Run, connection: str | None) -> int:
+    @kit.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar=N_("NAME=VALUE"),
+        help=N_("A setting that an import was given, such as its mapping; it is not kept with the import."),
+    )
+    def replay(run: Run, connection: str | None, settings: tuple[str, ...]) -> int:
         from wardship.services import quarantine as service
 
+        given = dict(word.partition("=")[::2] for word in settings)
         with work.progress(run) as tell, work.opened(run, progress=tell) as app:
             names = [connection] if connection else service.connections(app.db)
             done = [
-                service.replay(app.workspace, work.connection(app, name), app.actor, app.plugins, name=name)
+                service.replay(app.workspace, work.connection(app, name, given), app.actor, app.plugins, name=name)
                 for name in names
             ]
         left = sum(one.still_bad for one in done)

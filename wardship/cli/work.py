@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from wardship.cli import kit
@@ -57,8 +57,8 @@ def ensure_workspace(run: Run) -> None:
             run.note(_("Workspace made in %(path)s") % {"path": made.workspace.path})
 
 
-def connection(app: App, name: str) -> Connection:
-    """The stored connection of that name; else connector `name` with the credentials of this machine.
+def connection(app: App, name: str, settings: Mapping[str, str] | None = None) -> Connection:
+    """The stored connection of that name; else connector `name` with the credentials of this machine and `settings`.
 
     The name under which an import is kept leads to its connector.
     """
@@ -68,7 +68,7 @@ def connection(app: App, name: str) -> Connection:
     name = scan.connection_of(name)
     stored = {one.name: one for one in connect.stored(app.db)}
     if name not in stored and name in registry.connector_names(app.plugins):
-        return app.ambient(name)
+        return app.ambient(name, settings)
     return app.connection(connect.find(app.db, name))
 
 

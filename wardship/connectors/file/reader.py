@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from wardship.connectors.file.export import Export, recognised
+from wardship.connectors.file.export import Export, exports, recognised
 from wardship.connectors.file.formats.row import stamp_of
 from wardship.connectors.file.manifest import MANIFEST
 from wardship.connectors.file.mapped import MappedFiles
@@ -66,9 +66,10 @@ class FileReader:
 
     manifest = MANIFEST
 
-    def __init__(self, open_sources: Callable[[], Sequence[Source]], drift: DriftLog) -> None:
+    def __init__(self, connection: Connection, open_sources: Callable[[], Sequence[Source]], drift: DriftLog) -> None:
         self.stats = CallStats()
         self.drift = drift
+        self._connection = connection
         self._open_sources = open_sources
 
     @cached_property
@@ -113,10 +114,16 @@ class FileReader:
             page = following
 
     def parse(self, scope: Scope, item: Any) -> Iterable[Record]:
-        source = self._by_scope.get(scope.key)
+        source = self._by_scope.get(scope.key) or self._kept(scope)
         if source is None:  # a kept item whose mapping is not at hand
             raise DataError(_("no mapping or export tells how to read %(scope)s") % {"scope": scope.key})
         return source.parse(scope, item)
+
+    def _kept(self, scope: Scope) -> Source | None:
+        """What reads a kept item of an export whose files are not at hand: the name of its area begins with its own."""
+        named = scope.kind.partition(".")[0]
+        found = next((export for export in exports() if named == export.NAME), None)
+        return ExportFiles(found, [], self._connection) if found else None
 
     def confirm(self, scope: Scope, family: str, native_id: str) -> bool | None:
         """A file that was just read to its end has nothing to add."""
@@ -191,7 +198,8 @@ class ExportFiles:
 def connected(connection: Connection) -> FileReader:
     """The reader of a stored connection; its `path` may be a pattern. Files are looked at when they are read."""
     drift = DriftLog()
-    return FileReader(lambda: _sources(_expanded(connection.settings.get("path", "")), connection, drift), drift)
+    paths = connection.settings.get("path", "")
+    return FileReader(connection, lambda: _sources(_expanded(paths), connection, drift), drift)
 
 
 def imported(paths: Sequence[Path], connection: Connection) -> FileReader:
@@ -204,7 +212,7 @@ def imported(paths: Sequence[Path], connection: Connection) -> FileReader:
                 _begin(source, scope)
     except ConnectorError as refused:
         raise ConfigError(refused.message, advice=refused.advice) from None
-    return FileReader(lambda: sources, drift)
+    return FileReader(connection, lambda: sources, drift)
 
 
 def _sources(paths: Sequence[Path], connection: Connection, drift: Drift) -> list[Source]:
