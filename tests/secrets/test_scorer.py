@@ -28,6 +28,15 @@ def test_trees_and_calibration_do_what_the_numbers_say() -> None:
     assert scorer.probability([1.0]) == pytest.approx(0.7 + 0.2 * (scorer.raw([1.0]) - 0.8) / 0.1)
 
 
+@given(st.lists(st.floats(-1, 70), min_size=80, max_size=80), st.sampled_from([0.0, 0.01, 0.2, 0.5, 0.76, 0.99]))
+def test_what_is_improbable_may_be_left_unfinished_and_nothing_else(
+    scorer: Scorer, vector: list[float], least: float
+) -> None:
+    whole = scorer.probability(vector)
+    quick = scorer.probability(vector, least=least)
+    assert quick == whole if whole >= least else quick < least
+
+
 def test_words_are_usual_and_noise_is_not(scorer: Scorer) -> None:
     rarity = scorer.trigrams.rarity
     assert max(rarity(word) for word in ("password", "connection", "default value", "event handler")) < 3

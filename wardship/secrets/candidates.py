@@ -18,7 +18,7 @@ WORDS = (
     r"|(?<!mon)(?<!tur)key(?!board|word|note|frame|press|down|up\b|stroke|pad)|auth(?!or(?!i)|en(?!t))|(?<!in)(?<!sa)cred(?!it|o)"
     r"|nonce|salt|bearer|basic|ntlm|identified|verifier|cookie|session|hash|login|license"
 )
-_WORD = re.compile(rf"(?i){WORDS}")
+_WORD = re.compile(WORDS)  # in the folded text: several times faster than a search without regard to case
 _SEARCHED = "(?i:pass|pwd|psw|secret|token|key|auth|cred|nonce|salt|verifier|cookie|session|identified|hash)"
 SEARCHES = (
     rf"{_SEARCHED}[^\n\"'`]{{0,40}}[\"'`\\)\]}} ]{{0,4}}[=:,(> ]{{1,4}}[^\n\"'`]{{0,30}}[\"'`](?:[^\s\"'`]{{4}}|\{{)",
@@ -104,12 +104,14 @@ class Candidate:
 
 def candidates(text: str) -> Iterator[Candidate]:
     """All places in a piece, in no order; places may overlap."""
-    for url in _URL.finditer(text):
-        yield Candidate("url", "url", url.start(3), url.end(3), url[1].lower(), before=url.start())
-    for user in _USER.finditer(text):
-        yield Candidate("user", "user", user.start(2), user.end(2), " ", before=user.start())
+    if "@" in text:
+        for url in _URL.finditer(text):
+            yield Candidate("url", "url", url.start(3), url.end(3), url[1].lower(), before=url.start())
+    if "-u" in text:
+        for user in _USER.finditer(text):
+            yield Candidate("user", "user", user.start(2), user.end(2), " ", before=user.start())
     done = -1
-    for word in _WORD.finditer(text):
+    for word in _WORD.finditer(text.lower()):
         if word.start() < done:
             continue
         left = _LEFT.search(text, max(0, word.start() - 64), word.start())

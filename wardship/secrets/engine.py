@@ -21,7 +21,9 @@ _FILE_SURE = 0.9  # a literal in a file that is there to hold credentials (docs/
 _LOGIN_SURE = 0.75  # user and password in an address or a header
 _KEY_SURE = 0.97
 _PAIR_LINES = 8  # an AWS key id and its secret stand together
-_MAX_KNOWN = 20_000  # lines of one place whose judgement is remembered
+_NAMED, _FORMED, _KEY = 1, 2, 4  # the groups of the prefilter, as it tells them
+_MAX_KNOWN = 32 << 20  # bytes of lines whose judgement is remembered
+_KNOWN_COST = 300  # bytes that remembering one costs beside the line
 _CODE = (candidates, checks, features, files, keys, prefilters, providers, scorer)
 
 
@@ -58,37 +60,54 @@ class Scanner:
         self._least = least
         self._providers = providers.Providers(notices=notices)
         self._scorer = scorer.load(weights)
-        self._prefilter = prefilters.prefilter(candidates.SEARCHES, self._providers.prefilters, fast=fast)
+        self._prefilter = prefilters.prefilter(
+            candidates.SEARCHES, self._providers.prefilters, keys.SEARCHES, fast=fast
+        )
         self.version = _version(weights, f"{least} {notices}")
-        self._known_of: tuple[features.Place, bool] | None = None
-        self._known: dict[tuple[bytes, bool, bool], tuple[_Found, ...]] = {}
+        self._known: dict[tuple[bytes, int, str, bool, bool], tuple[_Found, ...]] = {}
+        self._room = _MAX_KNOWN
 
     def scan(self, data: bytes, *, path: str = "") -> list[Hit]:
         text = Text.of(data)
-        found = list(_keys(text))
-        if not text.binary:
-            place = features.Place.of(path)
-            certain = files.holds_credentials(path)
-            for detector, type_, begin, end in files.known(text.data, path):
-                sure = providers.UNLIKELY if checks.stands_for_a_value(text.value(begin, end)) else _FILE_SURE
-                found.append(_Found(detector, DetectorTier.PROVIDER, sure, type_, begin, end))
-            known = self._judged(place, certain)
-            for begin, end, named, formed in self._prefilter.pieces(text):
-                piece = text.data[begin:end]
-                judged = known.get((piece, named, formed))
-                if judged is None:
-                    line = piece.decode("latin-1")
-                    parts = (self._named(line, place, certain) if named else (), self._formed(line) if formed else ())
-                    judged = known[piece, named, formed] = tuple(one for part in parts for one in part)
-                found += [replace(one, begin=begin + one.begin, end=begin + one.end) for one in judged]
+        if text.binary:
+            found = list(_keys(text)) if any(one.encode() in text.data for one in keys.SEARCHES) else []
+        else:
+            found = self._known_files(text, path)
+            place, certain = features.Place.of(path), files.holds_credentials(path)
+            any_key = False
+            for begin, end, which in self._prefilter.pieces(text):
+                any_key = any_key or which & _KEY != 0
+                for one in self._judged(text.data[begin:end], which, place, certain):
+                    found.append(replace(one, begin=begin + one.begin, end=begin + one.end))
+            if any_key:
+                found += _keys(text)
+        if not found:
+            return []
         chosen = _best(one for one in found if one.confidence >= self._least)
         return [_hit(text, one) for one in _with_pairs(text, chosen)]
 
-    def _judged(self, place: features.Place, certain: bool) -> dict[tuple[bytes, bool, bool], tuple[_Found, ...]]:
-        """What lines of such a place gave before: the versions of a file in a history share most of theirs."""
-        if self._known_of != (place, certain) or len(self._known) > _MAX_KNOWN:
-            self._known_of, self._known = (place, certain), {}
-        return self._known
+    def _known_files(self, text: Text, path: str) -> list[_Found]:
+        """What a file that is there to hold credentials says by its form."""
+        found = []
+        for detector, type_, begin, end in files.known(text.data, path):
+            sure = providers.UNLIKELY if checks.stands_for_a_value(text.value(begin, end)) else _FILE_SURE
+            found.append(_Found(detector, DetectorTier.PROVIDER, sure, type_, begin, end))
+        return found
+
+    def _judged(self, piece: bytes, which: int, place: features.Place, certain: bool) -> tuple[_Found, ...]:
+        """What a piece gives, by positions in it. Versions of a file share most lines, which are judged once."""
+        key = piece, which, place.kind, place.test, certain
+        judged = self._known.get(key)
+        if judged is None:
+            line = piece.decode("latin-1")
+            named = self._named(line, place, certain) if which & _NAMED else ()
+            judged = (*named, *(self._formed(line) if which & _FORMED else ()))
+            self._room -= len(piece) + _KNOWN_COST
+            if self._room < 0:
+                self._known.clear()
+                self._room = _MAX_KNOWN
+            self._known[key] = judged
+        return judged
 
     def _formed(self, piece: str) -> Iterator[_Found]:
         """What a format of the provider table says."""
@@ -117,7 +136,7 @@ class Scanner:
                 confidence = _LOGIN_SURE
             if rarity(value) > scorer.WORDS or any(c.isdigit() for c in value):
                 vector = features.features(one, piece, place, rarity)
-                confidence = max(confidence, self._scorer.probability(vector))
+                confidence = max(confidence, self._scorer.probability(vector, least=self._least))
             if confidence > providers.UNLIKELY and checks.stands_for_a_value(value):
                 confidence = providers.UNLIKELY
             if confidence >= self._least:
@@ -126,9 +145,8 @@ class Scanner:
 
 
 def _keys(text: Text) -> Iterator[_Found]:
-    if b"PRIVATE KEY" in text.data or b"PuTTY-User-Key" in text.data or b"LS0tLS1CRUdJTi" in text.data:
-        for begin, end in keys.private_keys(text.data):
-            yield _Found("private_key", DetectorTier.PROVIDER, _KEY_SURE, CredentialType.SSH_KEY, begin, end)
+    for begin, end in keys.private_keys(text.data):
+        yield _Found("private_key", DetectorTier.PROVIDER, _KEY_SURE, CredentialType.SSH_KEY, begin, end)
 
 
 def _best(found: Iterable[_Found]) -> list[_Found]:

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import PurePosixPath
 
@@ -93,6 +94,7 @@ class Place:
     test: bool
 
     @classmethod
+    @lru_cache(maxsize=256)
     def of(cls, path: str) -> Place:
         name = PurePosixPath(path.replace("\\", "/")).name.lower()
         ending = name.rpartition(".")[2] if "." in name else name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from wardship.model.access import CredentialType
@@ -70,13 +71,18 @@ def detectors() -> list[tuple[str, CredentialType]]:
 
 def known(data: bytes, path: str) -> Iterator[tuple[str, CredentialType, int, int]]:
     """(detector, type, begin, end) of every credential that the kind of file says there is."""
+    for kind in _kinds(path):
+        for found in kind.expression.finditer(data, 0, _BEGINS):
+            yield kind.detector, kind.type, *found.span("v")
+
+
+@lru_cache(maxsize=256)
+def _kinds(path: str) -> tuple[_Kind, ...]:
     name = PurePosixPath(path.replace("\\", "/")).name.lower()
-    for kind in _KINDS:
-        if name in kind.names:
-            for found in kind.expression.finditer(data, 0, _BEGINS):
-                yield kind.detector, kind.type, *found.span("v")
+    return tuple(kind for kind in _KINDS if name in kind.names)
 
 
+@lru_cache(maxsize=256)
 def holds_credentials(path: str) -> bool:
     """Whether a file of this name is there to hold credentials, and is no sample of one."""
     name = PurePosixPath(path.replace("\\", "/")).name.lower()

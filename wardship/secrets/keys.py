@@ -14,6 +14,9 @@ _BEGIN = re.compile(rb"-----BEGIN ((?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)
 _PUTTY = re.compile(rb"PuTTY-User-Key-File-\d: [\w\-]{3,40}\s[^\0]{20,16000}?Private-MAC: [0-9a-f]{40,64}")
 _ENCODED = re.compile(rb"LS0tLS1CRUdJTi[A-Za-z0-9+/]{40,20000}={0,2}")
 _BODY = re.compile(rb"[A-Za-z0-9+/]{20,}")
+SEARCHES = ("PRIVATE KEY", "PuTTY-User-Key", "LS0tLS1CRUdJTi")
+"""Of these texts one stands in every block; also an expression each, for the prefilter."""
+
 _LONGEST = 16_384
 _LEAST_BODY = 40
 

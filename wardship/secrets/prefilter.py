@@ -19,8 +19,8 @@ from typing import Any, Protocol
 
 from wardship.secrets.text import PIECE, Text
 
-Piece = tuple[int, int, bool, bool]
-"""Begin and end of a piece, and whether an expression of the first and of the second group matches in it."""
+Piece = tuple[int, int, int]
+"""Begin and end of a piece, and the groups of which an expression matches in it: bit n is group n."""
 
 
 class Prefilter(Protocol):
@@ -31,8 +31,9 @@ class Prefilter(Protocol):
 class SlowPrefilter:
     """The same with nothing but the standard library."""
 
-    def __init__(self, first: Sequence[str], second: Sequence[str]) -> None:
-        self._first, self._second, self._any = _joined(first), _joined(second), _joined([*first, *second])
+    def __init__(self, groups: Sequence[Sequence[str]]) -> None:
+        self._groups = [(1 << number, _joined(group)) for number, group in enumerate(groups)]
+        self._any = _joined([one for group in groups for one in group])
 
     def pieces(self, text: Text) -> Iterator[Piece]:
         at, data = 0, text.data
@@ -40,9 +41,8 @@ class SlowPrefilter:
             line = text.line(found.start())
             for begin, end in text.pieces(*line):
                 piece = data[begin:end]
-                matches = bool(self._first.search(piece)), bool(self._second.search(piece))
-                if any(matches):
-                    yield begin, end, *matches
+                if which := sum(bit for bit, group in self._groups if group.search(piece)):
+                    yield begin, end, which
             at = line[1] + 1
             if at > len(data):
                 return
@@ -51,40 +51,42 @@ class SlowPrefilter:
 class FastPrefilter:
     """Hyperscan. One instance a thread: the scratch space is its own."""
 
-    def __init__(self, first: Sequence[str], second: Sequence[str]) -> None:
-        self._scan = _database([*first, *second]).scan
-        self._firsts = len(first)
+    def __init__(self, groups: Sequence[Sequence[str]]) -> None:
+        self._scan = _database([one for group in groups for one in group]).scan
+        self._bits = [1 << number for number, group in enumerate(groups) for _one in group]
 
     def pieces(self, text: Text) -> Iterator[Piece]:
-        ends = self._matches(text.data)
-        count = len(ends)
-        at = 0
-        while at < count:
-            line = text.line(ends[at][0] - 1)
-            first = second = False
-            while at < count and ends[at][0] <= line[1]:
-                first, second = first or ends[at][1], second or not ends[at][1]
-                at += 1
-            if line[1] - line[0] <= PIECE:
-                yield *line, first, second
+        line_end, begin, which = -1, 0, 0
+        for end, bit in self._matches(text.data):
+            if end <= line_end:
+                which |= bit
                 continue
-            for begin, end in text.pieces(*line):
-                inside = self._matches(text.data[begin:end])
-                if inside:
-                    yield (
-                        begin,
-                        end,
-                        any(of_first for _, of_first in inside),
-                        not all(of_first for _, of_first in inside),
-                    )
+            if which:
+                yield from self._whole_or_cut(text, begin, line_end, which)
+            begin, line_end = text.line(end - 1)
+            which = bit
+        if which:
+            yield from self._whole_or_cut(text, begin, line_end, which)
 
-    def _matches(self, data: bytes) -> list[tuple[int, bool]]:
-        """Where a match ends, and whether it is of the first group; in order."""
-        found: list[tuple[int, bool]] = []
-        firsts = self._firsts
+    def _whole_or_cut(self, text: Text, begin: int, end: int, which: int) -> Iterator[Piece]:
+        """A line in which something matches: itself, or of a long one the pieces in which something does."""
+        if end - begin <= PIECE:
+            yield begin, end, which
+            return
+        for start, stop in text.pieces(begin, end):
+            inside = 0
+            for _end, bit in self._matches(text.data[start:stop]):
+                inside |= bit
+            if inside:
+                yield start, stop, inside
+
+    def _matches(self, data: bytes) -> list[tuple[int, int]]:
+        """Where a match ends, and the bit of its group; in order."""
+        found: list[tuple[int, int]] = []
+        bits = self._bits
 
         def on_match(expression: int, _begin: int, end: int, _flags: int, _context: object) -> None:
-            found.append((end, expression < firsts))
+            found.append((end, bits[expression]))
 
         self._scan(data, match_event_handler=on_match)
         found.sort()
@@ -95,11 +97,11 @@ def _joined(expressions: Sequence[str]) -> re.Pattern[bytes]:
     return re.compile("|".join(f"(?:{one})" for one in expressions).encode("latin-1"))
 
 
-def prefilter(first: Sequence[str], second: Sequence[str], *, fast: bool = True) -> Prefilter:
-    """The fastest that can be had here; `fast` False: without hyperscan."""
+def prefilter(*groups: Sequence[str], fast: bool = True) -> Prefilter:
+    """The fastest that can be had here for these groups of expressions; `fast` False: without hyperscan."""
     if fast and importlib.util.find_spec("hyperscan"):
-        return FastPrefilter(first, second)
-    return SlowPrefilter(first, second)
+        return FastPrefilter(groups)
+    return SlowPrefilter(groups)
 
 
 def _database(expressions: Sequence[str]) -> Any:

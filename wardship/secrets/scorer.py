@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 WEIGHTS = Path(__file__).with_name("weights.json")
 WORDS = 3.0  # up to this rarity, and without digits, a value reads like words: none of the labelled secrets did
@@ -38,16 +38,22 @@ class Trigrams:
         return total / count if count else 0.0
 
 
+_Tree: TypeAlias = "tuple[int, float, _Tree, _Tree] | float"
+"""A node: feature, threshold, the tree for values up to it and the one for values above; or a leaf."""
+
+
 class Scorer:
     def __init__(self, weights: dict[str, Any]) -> None:
         self.trigrams = Trigrams(weights["trigrams"])
         self._base: float = weights["base"]
-        self._trees: list[list[Any]] = weights["trees"]
+        trees = [_tree(nodes, 0) for nodes in weights["trees"]]
+        most = list(accumulate(map(_most, reversed(trees)), initial=0.0))
+        self._trees = list(zip(trees, reversed(most[:-1]), strict=True))  # with the most that later trees can add
         self._calibration: list[list[float]] = weights["calibration"]
 
-    def probability(self, vector: list[float]) -> float:
-        """The calibrated probability, 0..1."""
-        raw = self.raw(vector)
+    def probability(self, vector: list[float], *, least: float = 0.0) -> float:
+        """The calibrated probability, 0..1; where it is below `least`, some value below it."""
+        raw = self.raw(vector, needed=self._needed(least))
         points = self._calibration
         if raw <= points[0][0]:
             return points[0][1]
@@ -56,15 +62,41 @@ class Scorer:
                 return y0 + (y1 - y0) * (raw - x0) / (x1 - x0)
         return points[-1][1]
 
-    def raw(self, vector: list[float]) -> float:
-        """The score before calibration, 0..1. A node is [feature, threshold, left, right], a leaf [value]."""
+    def raw(self, vector: list[float], *, needed: float = -math.inf) -> float:
+        """The score before calibration, 0..1; 0 as soon as it is sure that its logit will be below `needed`."""
         total = self._base
-        for tree in self._trees:
-            node = tree[0]
-            while len(node) > 1:
-                node = tree[node[2] if vector[node[0]] <= node[1] else node[3]]
-            total += node[0]
+        for tree, most in self._trees:
+            node = tree
+            while isinstance(node, tuple):
+                feature, threshold, low, high = node
+                node = low if vector[feature] <= threshold else high
+            total += node
+            if total + most < needed:
+                return 0.0
         return 1 / (1 + math.exp(-total))
+
+    @lru_cache(maxsize=8)  # noqa: B019 - one instance lives as long as the process
+    def _needed(self, least: float) -> float:
+        """A logit below which the calibrated probability is below `least`."""
+        low = 0.0
+        for raw, probability in self._calibration:
+            if probability >= least:
+                break
+            low = raw
+        return math.log(low / (1 - low)) - 1e-6 if 0 < low < 1 else -math.inf
+
+
+def _tree(nodes: list[list[Any]], at: int) -> _Tree:
+    """The tree from the form it has in the file: nodes [feature, threshold, left, right], leaves [value]."""
+    node = nodes[at]
+    if len(node) == 1:
+        return float(node[0])
+    return int(node[0]), float(node[1]), _tree(nodes, node[2]), _tree(nodes, node[3])
+
+
+def _most(tree: _Tree) -> float:
+    """The greatest value of a leaf."""
+    return max(_most(tree[2]), _most(tree[3])) if isinstance(tree, tuple) else tree
 
 
 def load(weights: Path = WEIGHTS) -> Scorer:
