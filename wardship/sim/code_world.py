@@ -9,12 +9,13 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from wardship.sdk.connector import Connection
-from wardship.sim import git
+from wardship.sim import conversations, git
+from wardship.sim.conversations import SlackExport
 from wardship.sim.github import GitHubOrganisation
 from wardship.sim.plan import ACCOUNTS, Role, allow, trusted
 from wardship.sim.plan_code import ORGANISATION, CodePlan, Pat
@@ -123,6 +124,19 @@ def hook_runs(plan: CodePlan, clock: Clock, folder: Path) -> Path:
                 }
                 out.write(json.dumps(told, sort_keys=True) + "\n")
     return path
+
+
+def chat(plan: CodePlan, planted: Planted, clock: Clock, folder: Path) -> Connection:
+    """An export of the chat workspace, in which somebody once pasted what he should not have."""
+    export = SlackExport(folder / "slack")
+    first, second = plan.members[:2]
+    export.message("general", first.email, clock() - timedelta(days=90), "Good morning! The release is out.")
+    if plan.stories:
+        said = _filled("mail is down, use this key for now: {SENDGRID_KEY}", planted)
+        asked = export.message("ops", first.email, clock() - timedelta(days=31), "does anybody have the mail key?")
+        export.message("ops", second.email, clock() - timedelta(days=31), said, thread=asked)
+    read = conversations.connection(export.write(), "slack", clock)
+    return replace(read, settings={**read.settings, "whole": "yes"})
 
 
 def github(plan: CodePlan, planted: Planted, clock: Clock) -> Connection:

@@ -63,6 +63,7 @@ def connections(
         code_world.vault(written, planted, clock),
         code_world.github(written, planted, clock),
         code_world.code(written, planted, clock, folder),
+        code_world.chat(written, planted, clock, folder),
     ]
 
 
