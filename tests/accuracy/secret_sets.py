@@ -40,14 +40,19 @@ class Sets:
     leaky: list[tuple[str, bytes, int]]  # path, content, how many lines are a risk
 
 
-def load(archive: Path) -> Sets:
+def rows_of(archive: Path) -> dict[str, list[dict[str, Any]]]:
+    """The records of every file of the archive, as they lie there."""
     files = {}
     unpacked = zstandard.ZstdDecompressor().stream_reader(archive.read_bytes()).read()
     with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
         for entry in tar:
             if entry.isfile() and (content := tar.extractfile(entry)):
                 files[entry.name.removeprefix("./")] = content.read().decode("utf-8").splitlines()
-    rows = {name: [json.loads(line) for line in lines] for name, lines in files.items() if name.endswith(".jsonl")}
+    return {name: [json.loads(line) for line in lines] for name, lines in files.items() if name.endswith(".jsonl")}
+
+
+def load(archive: Path) -> Sets:
+    rows = rows_of(archive)
     creddata = [
         _creddata(row)
         for name, all_ in sorted(rows.items())

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import base64
 import bz2
+import contextlib
 import gzip
 import hashlib
 import html
 import io
 import json
+import logging
 import lzma
 import sqlite3
 import tarfile
+import tempfile
 import urllib.parse
 import zipfile
 import zlib
@@ -30,9 +33,14 @@ from typing import Any
 
 import duckdb
 import hyperscan
+import pytest
 import zstandard
 
+from wardship.cli.main import main
+from wardship.sdk import log
+
 LEAST = 8  # characters: a shorter value occurs by chance
+_ENOUGH = 240  # bytes of a long spelling: its beginning is a leak too
 _DEPTH = 4  # archives in archives
 
 
@@ -100,7 +108,7 @@ class Canaries:
         literals: list[bytes] = []
         for value, what in told.items():
             for form, name in spellings(value).items():
-                literals.append(b"".join(b"\\x%02x" % byte for byte in form))
+                literals.append(b"".join(b"\\x%02x" % byte for byte in form[:_ENOUGH]))
                 self._forms.append((what, name))
         self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         self._database.compile(
@@ -220,3 +228,37 @@ def _texts(cell: Any) -> Iterator[str]:
         yield from (text for pair in cell.items() for one in pair for text in _texts(one))
     elif isinstance(cell, list | tuple):
         yield from (text for one in cell for text in _texts(one))
+
+
+# ---------------------------------------------------------------- where to look
+
+
+@contextlib.contextmanager
+def isolated(patch: pytest.MonkeyPatch, root: Path) -> Iterator[None]:
+    """Temporary files, home and logs lie in `root` (tmp, home, log), and the log is as talkative as it can be."""
+    for name in ("tmp", "home", "log"):
+        (root / name).mkdir()
+    patch.setenv("TMPDIR", str(root / "tmp"))
+    patch.setattr(tempfile, "tempdir", str(root / "tmp"))
+    for variable in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        patch.setenv(variable, str(root / "home"))
+    patch.setenv("WARDSHIP_DEBUG", "1")
+    patch.delenv("WARDSHIP_LANGUAGE", raising=False)
+    top = logging.getLogger()
+    handlers, level = list(top.handlers), top.level
+    with (root / "log" / "debug.log").open("w", encoding="utf-8") as stream:
+        log.setup(logging.DEBUG, stream=stream)
+        try:
+            yield
+        finally:
+            top.handlers[:] = handlers
+            top.setLevel(level)
+
+
+def command(*words: str) -> tuple[int, bytes]:
+    """The exit code of a command line, run in this process, and what it printed on both streams."""
+    streams = io.BytesIO(), io.BytesIO()
+    out, err = (io.TextIOWrapper(stream, "utf-8", write_through=True) for stream in streams)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(list(words))
+    return code, streams[0].getvalue() + b"\n" + streams[1].getvalue()

@@ -7,11 +7,7 @@ of them by design (docs/adr/0022). Everything else must be free of every value.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import logging
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -21,11 +17,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import NOW
-from tests.e2e.canaries import Canaries, told
+from tests.e2e.canaries import Canaries, command, isolated, told
 from wardship.app import App, demo_connections, demo_hook_runs
-from wardship.cli.main import main
 from wardship.model.errors import ConfigError
-from wardship.sdk import i18n, log
+from wardship.sdk import i18n
 from wardship.sdk.connector import Connection
 from wardship.sdk.rule import load_rules
 from wardship.services import evaluate, explain, findings, leaks, overview, scan
@@ -106,11 +101,8 @@ class Ran:
 
     def command(self, *words: str) -> int:
         """Runs a command line in this process and keeps what it printed."""
-        streams = io.BytesIO(), io.BytesIO()
-        out, err = (io.TextIOWrapper(stream, "utf-8", write_through=True) for stream in streams)
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main([*words, "--workspace", str(self.workspace)])
-        self.printed[f"wardship {' '.join(words)}"[:200]] = streams[0].getvalue() + b"\n" + streams[1].getvalue()
+        code, printed = command(*words, "--workspace", str(self.workspace))
+        self.printed[f"wardship {' '.join(words)}"[:200]] = printed
         return code
 
 
@@ -120,32 +112,6 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     root = tmp_path_factory.mktemp("everything")
     with pytest.MonkeyPatch.context() as patch, isolated(patch, root):
         yield _run_everything(root)
-
-
-@contextlib.contextmanager
-def isolated(patch: pytest.MonkeyPatch, root: Path) -> Iterator[None]:
-    """Temporary files, home and logs lie in `root`, and the log is as talkative as it can be."""
-    for name in ("tmp", "home", "log"):
-        (root / name).mkdir()
-    for variable, folder in (
-        ("TMPDIR", "tmp"),
-        ("HOME", "home"),
-        ("XDG_CACHE_HOME", "home"),
-        ("XDG_DATA_HOME", "home"),
-    ):
-        patch.setenv(variable, str(root / folder))
-    patch.setattr(tempfile, "tempdir", str(root / "tmp"))
-    patch.setenv("WARDSHIP_DEBUG", "1")
-    patch.delenv("WARDSHIP_LANGUAGE", raising=False)
-    top = logging.getLogger()
-    handlers, level = list(top.handlers), top.level
-    with (root / "log" / "debug.log").open("w", encoding="utf-8") as stream:
-        log.setup(logging.DEBUG, stream=stream)
-        try:
-            yield
-        finally:
-            top.handlers[:] = handlers
-            top.setLevel(level)
 
 
 def _run_everything(root: Path) -> Ran:
@@ -192,14 +158,11 @@ def _conversation(app: App, folder: Path) -> Connection:
 def _bend(connections: list[Connection], folder: Path) -> dict[str, str]:
     """Breaks one item of every system so that it lands in quarantine, each with a secret in it."""
     made = {
-        name: value
-        for name, value in {
-            "entra": "Qp8" + "8Q~" + "uN3x.Wv_7rTzL2mKc9Yb4Hs6Jd1Fa0EgPiQ",
-            "github": "AKqS7" + "vN2bXw9ZtR4mLc8Yd3Hf6Jk1Pg5Us0",
-            "vault": "kV5" + "nR8wZq2Tx7Lm4Yc9Bs3Hd6Jf1",
-            "racf": "4f9d" + "1c7ab03e88d2",
-            "chat": "Hu7" + "nW2kQx9Rv4Tz8Lm",
-        }.items()
+        "entra": "Qp8" + "8Q~" + "uN3x.Wv_7rTzL2mKc9Yb4Hs6Jd1Fa0EgPiQ",
+        "github": "AKqS7" + "vN2bXw9ZtR4mLc8Yd3Hf6Jk1Pg5Us0",
+        "vault": "kV5" + "nR8wZq2Tx7Lm4Yc9Bs3Hd6Jf1",
+        "racf": "4f9d" + "1c7ab03e88d2",
+        "chat": "Hu7" + "nW2kQx9Rv4Tz8Lm",
     }
     for connection in connections:
         system = connection.wire

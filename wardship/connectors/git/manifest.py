@@ -39,6 +39,11 @@ MANIFEST = Manifest(
             name="max_blob_mb", help=N_("files above this size are counted and not read"), default=str(MAX_BLOB_MB)
         ),
         Setting(name="workers", help=N_("processes that search at the same time; empty: as many as there are CPUs")),
+        Setting(
+            name="keep_mirror",
+            help=N_("false: the copy of each repository is deleted after every reading, and cloned again for the next"),
+            default="true",
+        ),
         Setting(name="private_network", help=N_("true: the addresses may lie in your own network"), default="false"),
     ),
     blind_spots=(

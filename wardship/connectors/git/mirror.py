@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 
+from wardship.connectors.git import snapshot
 from wardship.connectors.git.process import Git
 from wardship.connectors.git.repository import Repository, guard, refuse_strange
 from wardship.model.secret import Secret
@@ -15,6 +17,7 @@ _TOKEN = "WARDSHIP_GIT_TOKEN"  # noqa: S105 - the name of a variable
 _USER = "WARDSHIP_GIT_USERNAME"
 # git runs this through a shell; the values come from the environment, so neither argv nor a file ever holds them.
 _HELPER = f'!f() {{ test "$1" = get && printf "username=%s\\npassword=%s\\n" "${_USER}" "${_TOKEN}"; }}; f'
+_DAMAGED = "wardship-damaged"  # a file in a mirror that is to be made anew
 _NO_BRANCH = "refs/heads/wardship-no-such-branch"
 _FETCH_S = 6 * 3600.0
 
@@ -33,11 +36,19 @@ def update(git: Git, repository: Repository, *, token: Secret | None, username: 
     Raises AddressRefused, MissingScope, NotVisible, Unavailable.
     """
     online = _online(git, repository, token, username, allow_private=allow_private)
-    if (git.mirror / "shallow").is_file():  # the repository may have its whole history by now
+    if (git.mirror / "shallow").is_file() or (git.mirror / _DAMAGED).exists():  # it may be whole by now
         shutil.rmtree(git.mirror)
     if not git.mirror.is_dir():
-        fresh = git.folder / "fresh.git"
+        fresh = _fresh(git)
         shutil.rmtree(fresh, ignore_errors=True)
+        if repository.scheme == "file" and Path(repository.source).is_dir():
+            told = online.run(["ls-remote", "--symref", "--", repository.source], name=repository.name)
+            online.run(["init", "--quiet", "--bare", "--template=", str(fresh)], name=repository.name)
+            if snapshot.copied(Path(repository.source), fresh, told):
+                fresh.rename(git.mirror)
+                _set_head(git, repository, told)
+                return
+            shutil.rmtree(fresh)
         clone = ["clone", "--quiet", "--mirror", "--no-local", "--template=", "--no-recurse-submodules"]
         online.run([*clone, "--", repository.source, str(fresh)], name=repository.name, timeout_s=_FETCH_S)
         fresh.rename(git.mirror)
@@ -47,6 +58,17 @@ def update(git: Git, repository: Repository, *, token: Secret | None, username: 
     head = online.run(["ls-remote", "--symref", "--", repository.source, "HEAD"], name=repository.name)
     _set_head(git, repository, head)
     git.run(["gc", "--auto", "--quiet"], name=repository.name, timeout_s=_FETCH_S)
+
+
+def distrust(git: Git) -> None:
+    """Has the next `update` make the mirror anew: something in it is missing, or is not what its id says."""
+    (git.mirror / _DAMAGED).touch()
+
+
+def delete(git: Git) -> None:
+    """Takes the mirror away; what is known of the repository stays."""
+    for folder in (git.mirror, _fresh(git)):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def probe(git: Git, repository: Repository, *, token: Secret | None, username: str, allow_private: bool) -> None:
@@ -92,6 +114,11 @@ def selected(found: Sequence[Tip], patterns: Sequence[str]) -> list[Tip]:
     if not patterns:
         return list(found)
     return [tip for tip in found if any(fnmatchcase(_short(tip.name), pattern) for pattern in patterns)]
+
+
+def _fresh(git: Git) -> Path:
+    """A mirror that is being made: whole or nothing."""
+    return git.folder / "fresh.git"
 
 
 def _short(reference: str) -> str:

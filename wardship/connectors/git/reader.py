@@ -72,9 +72,11 @@ class GitConnector:
     def fetch(self, scope: Scope, token: str | None) -> Iterator[RawPage]:
         """Brings the mirror and the state up to date, then yields what is known. `token`: see `_Pages`."""
         repository = self._repositories()[scope.authority]
-        with contextlib.closing(
-            _Reading(self._connection, self._settings, repository, self._git(repository))
-        ) as reading:
+        git = self._git(repository)
+        with (
+            self._mirror_as_set(git),
+            contextlib.closing(_Reading(self._connection, self._settings, repository, git)) as reading,
+        ):
             self.stats.api_calls += 1
             reading.update()
             pages = _Pages(reading.digest, token)
@@ -133,18 +135,28 @@ class GitConnector:
         wanted, revision, path = exposure.get("fingerprint"), exposure.get("revision"), exposure.get("location")
         if repository is None or not wanted or not path or not re.fullmatch(r"[0-9a-f]{40,64}", str(revision)):
             return None
-        git = self._git(repository)
-        if not git.mirror.is_dir():
-            mirror.update(git, repository, **self._access(repository))
         name = str(path).encode("utf-8", "surrogateescape")
         if b"\n" in name:
             return None
-        given = str(revision).encode("ascii") + b":" + name + b"\n"
-        told = git.run(["cat-file", "--batch-check"], name=repository.name, given=given).split()
-        if told[1:2] != [b"blob"]:
-            return None
-        with Pool(self._order(git), 1) as pool:
-            return pool.value(told[0].decode("ascii"), str(path), str(wanted))
+        git = self._git(repository)
+        with self._mirror_as_set(git):
+            if not git.mirror.is_dir():
+                mirror.update(git, repository, **self._access(repository))
+            given = str(revision).encode("ascii") + b":" + name + b"\n"
+            told = git.run(["cat-file", "--batch-check"], name=repository.name, given=given).split()
+            if told[1:2] != [b"blob"]:
+                return None
+            with Pool(self._order(git), 1) as pool:
+                return pool.value(told[0].decode("ascii"), str(path), str(wanted))
+
+    @contextlib.contextmanager
+    def _mirror_as_set(self, git: Git) -> Iterator[None]:
+        """Deletes the mirror at the end where the settings say so: it holds every secret that the repository holds."""
+        try:
+            yield
+        finally:
+            if not self._settings.keeps_mirror:
+                mirror.delete(git)
 
     def _repositories(self) -> dict[str, Repository]:
         if self._known is None:
@@ -199,6 +211,7 @@ class _Settings:
         self.username = given.get("username") or "x-access-token"
         self.has_token = bool(given.get("token"))
         self.private = (given.get("private_network") or "false").strip().lower() == "true"
+        self.keeps_mirror = (given.get("keep_mirror") or "true").strip().lower() != "false"
 
     def wants(self, path: bytes) -> bool:
         if not self.include and not self.exclude:
@@ -338,7 +351,10 @@ class _Reading:
                 "unreadable", _("%(n)d files could not be searched: time or memory ran out") % {"n": totals.died}
             )
         if totals.missing:
-            self._problem("unreadable", _("%(n)d files are missing in the repository") % {"n": totals.missing})
+            mirror.distrust(self.git)
+            self._problem(
+                "unreadable", _("%(n)d files are missing or damaged in the repository") % {"n": totals.missing}
+            )
         if totals.copies:
             detail = _("%(n)d files stand at too many paths to be searched at each") % {"n": totals.copies}
             self._problem("unreadable", detail)
