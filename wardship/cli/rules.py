@@ -134,7 +134,7 @@ def add_to(root: kit.Group) -> None:
     )
     @kit.argument(
         "places",
-        type=click.Path(path_type=Path, exists=True),
+        type=click.Path(path_type=Path),
         nargs=-1,
         help=N_("Rule files, or folders with them; without any, the rule folders of the workspace."),
     )

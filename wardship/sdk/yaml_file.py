@@ -49,10 +49,15 @@ class YamlFile:
 
 def read_yaml_file(path: Path) -> YamlFile:
     """Reads one file. Raises ConfigError naming file and line."""
-    if path.stat().st_size > MAX_BYTES:
-        raise _too_large(path.name)
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise _too_large(path.name)
         return read_yaml(path.read_text(encoding="utf-8"), path.name)
+    except OSError as error:
+        raise ConfigError(
+            _("%(path)s cannot be read: %(reason)s") % {"path": path, "reason": error.strerror},
+            advice=_("correct the path, or the rights of the file"),
+        ) from None
     except UnicodeDecodeError as error:
         raise ConfigError(
             _("%(file)s: byte %(n)d is not UTF-8") % {"file": path.name, "n": error.start},
