@@ -15,9 +15,15 @@ AWS access key's, a host or a bucket.
 from __future__ import annotations
 
 import csv
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
+import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +33,19 @@ import sqlalchemy as sa
 from tests.accuracy.secret_sets import load, rows_of
 from tests.conftest import NOW, ROOT
 from tests.e2e.canaries import LEAST, Canaries, command, isolated, told
+from tests.e2e.guarded import Repo
 from wardship.app import App
+from wardship.connectors.git.reader import GitConnector
+from wardship.model.secret import Secret
+from wardship.sdk import registry
+from wardship.sdk.connector import Connection
 from wardship.secrets import load_engine
 from wardship.services import connect, evaluate, scan
+from wardship.sim import conversations as sim_conversations
 from wardship.sim import git
 from wardship.sim.conversations import SlackExport
+from wardship.sim.github import GitHubOrganisation
+from wardship.sim.vault import VaultServer
 
 PUBLIC = frozenset(("AWS Client ID", "Firebase Domain", "AWS S3 Bucket"))
 COMMITS = 12
@@ -183,3 +197,209 @@ def _dump(url: str) -> bytes:
     engine.dispose()
     assert len(rows) > 1_000
     return "\n".join(str(cell) for row in rows for cell in row if cell is not None).encode("utf-8", "surrogatepass")
+
+
+# ---------------------------------------------------------------- mirrors, kills, hooks, errors
+
+TOKEN = "ghp_" + "q7Rk2Wm9Xc4Vb1Nt8Ls3Jh6Gd5Fp0Ya2TeU8"[:36]
+PASSWORD = "correct" + "-Horse7!" + "battery-Staple"
+PLANTED = {TOKEN: "token", PASSWORD: "password"}
+
+
+def _planted(folder: Path, *, commits: int = 3) -> git.Repository:
+    repository = git.Repository(folder, origin="https://github.com/acme/planted.git")
+    repository.commit({"a/.env": f"GITHUB_TOKEN={TOKEN}\n", "b.yml": f"db:\n  password: {PASSWORD}\n"})
+    for number in range(commits):
+        repository.commit(
+            {f"{number}/{n}.env": f"N={n}\nDB_PASSWORD={PASSWORD}\nTOKEN='{TOKEN}' # {number}\n" for n in range(40)}
+        )
+    return repository
+
+
+def _connected(root: Path, repository: git.Repository, **settings: str) -> None:
+    with App.create(root / "ws", clock=lambda: NOW) as app:
+        connect.add(app.db, app.actor, "code", "git", {"repositories": str(repository.folder), **settings})
+
+
+def _folders(root: Path) -> set[str]:
+    return {path.name for path in root.glob("ws/cache/code/*/*") if path.is_dir()}
+
+
+def test_a_mirror_is_kept_or_not_as_set_and_goes_with_its_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = _planted(tmp_path / "customer")
+    exposures = []
+    for keep in ("true", "false"):
+        root = tmp_path / keep
+        root.mkdir()
+        with monkeypatch.context() as patch, isolated(patch, root):
+            _connected(root, repository, keep_mirror=keep)
+            where = ("--workspace", str(root / "ws"))
+            printed = [command(*words, *where) for words in (["scan", "code"], ["scan", "code"])]
+            assert [code for code, _text in printed] == [0, 0], printed
+            printed.append(command("export", "exposures", "--output", "csv", *where))
+            exposures.append(printed[-1][1].count(b"\n"))
+            kept = _folders(root)
+            found = Canaries(PLANTED).in_folders([root], but=root.glob("ws/cache/code/*/mirror.git"))
+            assert not found, told(found)
+            assert Canaries(PLANTED).in_texts({"printed": repr(printed)}) == []
+            assert command("connect", "remove", "code", *where)[0] == 0
+            assert _folders(root) == set()
+            assert kept == ({"mirror.git"} if keep == "true" else set())
+            assert not (root / "ws" / "cache" / "code").exists()
+    assert exposures[0] == exposures[1] > 100
+
+
+@pytest.mark.parametrize("sign", ["cache/code/*/fresh.git", "cache/code/*/blobs.db", "cache/code/*/blobs.db-wal"])
+def test_a_killed_scan_leaves_no_value_but_in_the_mirror(
+    sign: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = _planted(tmp_path / "customer", commits=30)
+    root = tmp_path / "ours"
+    root.mkdir()
+    with isolated(monkeypatch, root):
+        _connected(root, repository, keep_mirror="false")
+        words = [sys.executable, "-P", "-m", "wardship", "scan", "code", "--workspace", str(root / "ws")]
+        killed = _killed_when(words, root / "ws", sign)
+        mirrors = [path for name in ("mirror.git", "fresh.git") for path in root.glob(f"ws/cache/code/*/{name}")]
+        found = Canaries(PLANTED).in_folders([root], but=mirrors) + Canaries(PLANTED).in_texts({"printed": killed})
+        assert not found, told(found)
+        code, printed = command("scan", "code", "--workspace", str(root / "ws"))
+        assert code == 0, printed
+        assert _folders(root) == set()  # also what the killed one had left
+        assert Canaries(PLANTED).in_folders([root]) == []
+
+
+def _killed_when(words: list[str], workspace: Path, sign: str) -> bytes:
+    """Runs a command until the file `sign` appears, and kills it. What it printed."""
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    until = time.monotonic() + 60
+    while not any(workspace.glob(sign)) and child.poll() is None and time.monotonic() < until:
+        time.sleep(0.005)
+    assert child.poll() is None, f"it ended before {sign} was seen:\n{child.communicate()[0].decode()}"
+    child.send_signal(signal.SIGKILL)
+    out: bytes = child.communicate()[0]
+    assert child.returncode == -signal.SIGKILL
+    time.sleep(0.5)  # its children notice that nobody reads, and end
+    return out
+
+
+def test_the_hooks_tell_no_value(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "shop", tmp_path / "home")
+    (tmp_path / "tmp").mkdir()
+    repo.env |= {"TMPDIR": str(tmp_path / "tmp"), "XDG_CACHE_HOME": str(tmp_path / "home"), "WARDSHIP_DEBUG": "1"}
+    repo.write("old.env", f"DB_PASSWORD={PASSWORD}\n")
+    repo.commit("before the hooks")
+    printed = [repo.wardship("hook", "install")]
+    repo.write("config.py", f'token = "{TOKEN}"\n')
+    printed.append(repo.commit(code=1))
+    commands = (
+        ["run"],
+        ["run", "--output", "json"],
+        ["run", "--output", "sarif"],
+        ["run", "--strict", "--language", "es"],
+        ["run", "--sarif", str(tmp_path / "out.sarif"), "--record", str(tmp_path / "run.json")],
+        ["run", "--files", "config.py", "old.env"],
+        ["run", "--files", "no-such-file"],
+        ["run", "--stage", "ci", "--range", "no..where"],
+        ["baseline", "add", "--all", "--reason", "test data", "--until", "2026-12-01"],
+        ["baseline", "list"],
+        ["baseline", "list", "--output", "json"],
+        ["status"],
+    )
+    printed += [repo.wardship("hook", *words, code=None) for words in commands]
+    printed.append(repo.git("commit", "-m", "past the check", "--no-verify"))
+    later = (["init"], ["hook", "collect", str(repo.folder)], ["hook", "report", "--output", "json"])
+    printed += [repo.wardship(*words, "--workspace", str(tmp_path / "ws"), code=None) for words in later]
+    search = Canaries(PLANTED)
+    own = [path for path in repo.folder.iterdir() if path.name != ".git" and not path.name.startswith(".wardship")]
+    of_git = [path for path in (repo.folder / ".git").iterdir() if path.name not in ("wardship", "hooks")]
+    found = search.in_folders([tmp_path], but=[*own, *of_git]) + search.in_texts(
+        {str(n): text for n, text in enumerate(printed)}
+    )
+    assert not found, told(found)
+    assert (tmp_path / "out.sarif").stat().st_size > 500
+    assert any("config.py:1:10" in text for text in printed)
+
+
+def _refuse(value: Secret) -> str:
+    raise RuntimeError(f"no fingerprint for {value}")
+
+
+def _readers(folder: Path) -> Iterator[Connection]:
+    """Connections whose every value meets an error inside Wardship."""
+    yield _planted(folder / "git").connection("git", cache=folder / "cache")
+    chat = SlackExport(folder / "slack")
+    chat.message("ops", "ana@acme.example", NOW, f"the token is {TOKEN}, password: {PASSWORD}")
+    yield sim_conversations.connection(chat.write(), "slack", lambda: NOW)
+    (folder / "keys.csv").write_text(f"account,key,since\nsvc,{TOKEN},2026-01-01\n", "utf-8")
+    (folder / "keys.yaml").write_text(MAPPING, "utf-8")
+    settings = {"path": str(folder / "keys.csv"), "mapping": str(folder / "keys.yaml")}
+    yield Connection(name="file", connector="file", settings=settings, clock=lambda: NOW)
+    vault = VaultServer(clock=lambda: NOW)
+    vault.add_kv("shop/db", {"password": PASSWORD}, updated=NOW)
+    yield vault.connection(fingerprints=True)
+    acme = GitHubOrganisation(clock=lambda: NOW)
+    shop = acme.add_repository("shop")
+    acme.add_variable("API_TOKEN", TOKEN, repository=shop)
+    yield acme.connection()
+
+
+def test_an_error_in_the_middle_tells_no_value(tmp_path: Path) -> None:
+    """Neither its text nor its traceback. Local variables may hold values: no traceback of ours shows them."""
+    search, traces = Canaries(PLANTED), {}
+    for connection in _readers(tmp_path):
+        reader = registry.connector_module(connection.connector).connect(replace(connection, fingerprint=_refuse))
+        for scope in reader.scopes():
+            name = f"{connection.connector} {scope.kind}"
+            try:
+                traces[name] = repr([page.items for page in reader.fetch(scope, None)])
+            except Exception as error:  # noqa: BLE001 - the one that was planted, or what it became
+                traces[name] = "".join(traceback.format_exception(error))
+    struck = {name.partition(" ")[0] for name, trace in traces.items() if "no fingerprint for ***" in trace}
+    assert struck == {"conversations", "file", "vault", "github"}
+    assert search.in_texts(traces) == []
+
+
+def test_a_child_that_fails_says_nothing_of_what_it_read(tmp_path: Path) -> None:
+    (tmp_path / "loud.py").write_text(LOUD, "utf-8")
+    repository = _planted(tmp_path / "customer", commits=0)
+    words = "from tests.e2e.test_no_secret_leaves_code import loud_scan; loud_scan()"
+    where = f"{tmp_path}{os.pathsep}{ROOT}"
+    done = subprocess.run(
+        [sys.executable, "-c", words, str(repository.folder), str(tmp_path / "cache")],
+        env=os.environ | {"PYTHONPATH": where, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        check=True,
+    )
+    assert b"could not be searched" in done.stdout
+    found = Canaries(PLANTED).in_texts({"out": done.stdout, "err": done.stderr})
+    found += Canaries(PLANTED).in_folders([tmp_path / "cache"], but=(tmp_path / "cache").glob("*/mirror.git"))
+    assert not found, told(found)
+
+
+LOUD = """\
+import sys
+
+
+class Loud:
+    version = "loud"
+
+    def scan(self, data, *, path=""):
+        print(data, file=sys.stderr)
+        raise ValueError(data)
+
+
+def engine():
+    return Loud()
+"""
+
+
+def loud_scan() -> None:
+    """Reads sys.argv[1] with an engine that shouts what it sees, and prints what the scan says."""
+    connection = git.Repository.opened(Path(sys.argv[1])).connection("c", cache=Path(sys.argv[2]))
+    reader = GitConnector(connection, engine="loud:engine")
+    for scope in reader.scopes():
+        for page in reader.fetch(scope, None):
+            print(page.items, page.problems)

@@ -178,5 +178,5 @@ def add_to(root: kit.Group) -> None:
         from wardship.services import connect as service
 
         with work.opened(run) as app:
-            service.remove(app.db, app.actor, name)
+            service.remove(app.db, app.actor, name, cache=app.workspace.cache / name)
         run.say(_("Connection %(name)s removed.") % {"name": name})

@@ -151,7 +151,10 @@ class Connection:
     pepper: Callable[[], Secret] | None = field(default=None, repr=False)
     """The key of `fingerprint`, for a sandboxed child that makes fingerprints itself."""
     cache: Path | None = None
-    """A folder of its own that the connector may fill and anybody may delete; never with secrets. None: no cache."""
+    """A folder of its own that the connector may fill and anybody may delete. None: no cache.
+
+    Never with secrets, but for a copy of the system itself that the manifest speaks of: the mirrors of `git`.
+    """
     progress: Callable[[str], None] = field(default=_silent, repr=False)
 
     def flag(self, name: str, *, default: bool) -> bool:

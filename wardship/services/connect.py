@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -136,12 +138,17 @@ def find(db: Database, name: str) -> StoredConnection:
     )
 
 
-def remove(db: Database, actor: str, name: str) -> None:
-    """Forgets a connection. What it read stays in the inventory, with the date of its last reading."""
+def remove(db: Database, actor: str, name: str, *, cache: Path | None = None) -> None:
+    """Forgets a connection, and deletes its `cache`, where a mirror holds what a repository holds.
+
+    What it read stays in the inventory, with the date of its last reading.
+    """
     find(db, name)
     with db.write(actor) as writing:
         writing.conn.execute(tables.connection.delete().where(tables.connection.c.name == name))
         writing.audit("connection.removed", f"connection:{name}", {})
+    if cache is not None:
+        shutil.rmtree(cache, ignore_errors=True)
 
 
 def check(connection: Connection, plugins: Sequence[str] = ()) -> Sequence[CheckResult]:

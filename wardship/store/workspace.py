@@ -6,7 +6,8 @@
     keys/               signing keys of the audit log, and the fingerprint key; readable by the owner only
     checkpoints.jsonl   copies of the signed checkpoints: they tell when the database comes back older
     exports/  tmp/      what people asked for; what may be deleted at any time
-    cache/              what connectors keep to read less the next time; may be deleted, holds no secret
+    cache/              what connectors keep to read less the next time; may be deleted. It holds no secret but in the
+                        mirrors of git repositories, which hold what those hold (setting keep_mirror)
 
 Copying the folder copies the workspace; deleting it leaves nothing behind. The settings are those of `wardship.config`.
 """
