@@ -21,9 +21,8 @@ from wardship.connectors.conversations.jira import JiraExport
 from wardship.connectors.conversations.manifest import MANIFEST
 from wardship.connectors.conversations.message import Export, Message, Unread
 from wardship.connectors.conversations.slack import SlackExport, top_of
-from wardship.model.access import CredentialType
 from wardship.model.errors import ConfigError, ConnectorError, DataError, UnexpectedResponse
-from wardship.model.exposure import DetectorTier, Exposure, Place
+from wardship.model.exposure import Exposure, Place
 from wardship.model.identity import System
 from wardship.model.scan import Problem, RawPage, Scope
 from wardship.model.secret import Secret
@@ -32,6 +31,7 @@ from wardship.sdk.environment import environment_of
 from wardship.sdk.fields import Fields
 from wardship.sdk.i18n import N_, _
 from wardship.secrets import Engine, Hit, load_engine
+from wardship.secrets.finding import Found, told
 
 PAGE_ITEMS = 500
 MIN_FINGERPRINT = 4  # characters, as elsewhere: a shorter value says nothing about where else it is used
@@ -281,18 +281,11 @@ def _item(export: Export, one: _Seen) -> dict[str, Any]:
         "is": "exposure",
         "location": one.last.location,
         "place": export.place.value,
-        "detector": hit.detector,
-        "tier": hit.tier.value,
-        "confidence": hit.confidence,
-        "type": hit.type.value,
-        "fingerprint": one.fingerprint,
-        "public_id": hit.public_id,
-        "line": hit.line,
+        **told(hit, one.fingerprint),
         "revision": one.last.id,
         "occurrences": one.messages,
         "in_head": one.newest,
         "public": one.last.public,
-        "name": hit.name,
         "introduced_by": one.first.author,
         "introduced_at": one.first.at.isoformat() if one.first.at else None,
         "removed_at": one.gone_at.isoformat() if one.gone_at and one.newest is False else None,
@@ -302,39 +295,28 @@ def _item(export: Export, one: _Seen) -> dict[str, Any]:
 
 
 def _exposure(authority: str, item: Fields) -> Exposure:
-    confidence = item.raw.get("confidence")
-    location, detector = item.text("location"), item.text("detector")
-    if isinstance(confidence, bool) or not isinstance(confidence, int | float):
-        raise DataError("an exposure without confidence")
-    if not location or not detector:
-        raise DataError("an exposure without a location or a detector")
+    location = item.text("location")
+    if not location:
+        raise DataError("an exposure without a location")
     try:
-        tier, place = DetectorTier(item.text("tier") or ""), Place(item.text("place") or "")
-        kind = CredentialType(item.text("type") or "unknown")
+        place = Place(item.text("place") or "")
     except ValueError:
-        raise DataError("an exposure with a word that is not known") from None
-    told = {"author": item.text("author_id"), "written": item.text("written")}
+        raise DataError("an exposure with a place that is not known") from None
+    written = {"author": item.text("author_id"), "written": item.text("written")}
     return Exposure(
         authority=authority,
         location=location,
-        detector=detector,
-        tier=tier,
-        confidence=float(confidence),
         place=place,
-        fingerprint=item.text("fingerprint"),
-        credential_type=kind,
-        public_id=item.text("public_id"),
-        line=item.integer("line"),
+        **Found.of(item).columns(),
         revision=item.text("revision"),
         occurrences=max(item.integer("occurrences") or 1, 1),
         in_head=item.flag("in_head"),
         public=item.flag("public"),
         environment=environment_of(location.partition(" ")[0]),
-        name=item.text("name"),
         introduced_by=item.text("introduced_by"),
         introduced_at=item.instant("introduced_at"),
         removed_at=item.instant("removed_at"),
-        attributes={name: value for name, value in told.items() if value},
+        attributes={name: value for name, value in written.items() if value},
     )
 
 

@@ -5,10 +5,9 @@ As in `parse`, every value is hostile and nothing here asks the network.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from wardship.connectors.github.place import NAME, REPOSITORY, Where
 from wardship.model.access import Credential, CredentialType
@@ -18,8 +17,7 @@ from wardship.model.identity import Identity, IdentityKind, Standing, System
 from wardship.sdk.connector import Record
 from wardship.sdk.environment import environment_of
 from wardship.sdk.fields import Fields, known
-
-T = TypeVar("T")
+from wardship.secrets.finding import Found
 
 _STORES = {
     "actions": ("actions-secret", "github-actions"),
@@ -156,16 +154,10 @@ def _variable(where: Where, item: Fields) -> Iterable[Record]:
         yield Exposure(
             authority=where.of_repository(repository) if repository else where.authority,
             location=f"actions-variable:{holder}/{name}",
-            detector=hit.matching("detector", re.compile(r"[\w.:-]{1,128}")),
-            tier=_word(DetectorTier, hit.text("tier"), "hit tier"),
-            confidence=_share(hit.raw.get("confidence")),
+            **{**Found.of(hit).columns(), "name": name, "line": None},
             place=Place.CI_VARIABLE,
-            fingerprint=hit.matching("fingerprint", re.compile(r"[0-9a-f]{32}")),
-            credential_type=_word(CredentialType, hit.text("type"), "hit type"),
-            public_id=hit.text("public_id"),
             public=False,
             environment=environment_of(environment) or environment_of(name),
-            name=name,
             introduced_at=variable.instant("updated_at"),
             attributes=known({"visibility": variable.text("visibility"), "deployment": environment}),
         )
@@ -257,16 +249,3 @@ def _alert(where: Where, alert: Fields) -> Iterable[Record]:
             }
         ),
     )
-
-
-def _word(kind: Callable[[str], T], text: str | None, what: str) -> T:
-    try:
-        return kind(text or "")
-    except ValueError:
-        raise DataError(f"{what}: not one that is known") from None
-
-
-def _share(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0.0 <= value <= 1.0:
-        raise DataError("hit: confidence is no share")
-    return float(value)

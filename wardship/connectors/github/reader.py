@@ -40,6 +40,7 @@ from wardship.sdk.connector import (
 from wardship.sdk.i18n import _
 from wardship.sdk.paging import HeaderLink, Page
 from wardship.secrets import Engine, load_engine
+from wardship.secrets.finding import told
 
 PAGE = 100
 VARIABLES_PAGE = 30  # GitHub's own limit for variables
@@ -362,14 +363,7 @@ class GitHubConnector:
                 found = self._engine.scan(f"{name}={value}\n".encode("utf-8", "replace"), path=".env")
             for hit in found:
                 mark = self._fingerprint(hit.value)
-                hits[hit.detector, mark] = {
-                    "detector": hit.detector,
-                    "tier": hit.tier.value,
-                    "confidence": hit.confidence,
-                    "type": hit.type.value,
-                    "fingerprint": mark,
-                    "public_id": hit.public_id,
-                }
+                hits[hit.detector, mark] = told(hit, mark)
         return {"variable": keep.only(raw, names), "hits": list(hits.values())}
 
     # -------------------------------------------------------------- workflows
