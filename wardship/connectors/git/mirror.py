@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from wardship.connectors.git import snapshot
 from wardship.connectors.git.process import Git
 from wardship.connectors.git.repository import Repository, guard, refuse_strange
+from wardship.model.errors import Unavailable
 from wardship.model.secret import Secret
 
 _TOKEN = "WARDSHIP_GIT_TOKEN"  # noqa: S105 - the name of a variable
@@ -39,19 +41,7 @@ def update(git: Git, repository: Repository, *, token: Secret | None, username: 
     if (git.mirror / "shallow").is_file() or (git.mirror / _DAMAGED).exists():  # it may be whole by now
         shutil.rmtree(git.mirror)
     if not git.mirror.is_dir():
-        fresh = _fresh(git)
-        shutil.rmtree(fresh, ignore_errors=True)
-        if repository.scheme == "file" and Path(repository.source).is_dir():
-            told = online.run(["ls-remote", "--symref", "--", repository.source], name=repository.name)
-            online.run(["init", "--quiet", "--bare", "--template=", str(fresh)], name=repository.name)
-            if snapshot.copied(Path(repository.source), fresh, told):
-                fresh.rename(git.mirror)
-                _set_head(git, repository, told)
-                return
-            shutil.rmtree(fresh)
-        clone = ["clone", "--quiet", "--mirror", "--no-local", "--template=", "--no-recurse-submodules"]
-        online.run([*clone, "--", repository.source, str(fresh)], name=repository.name, timeout_s=_FETCH_S)
-        fresh.rename(git.mirror)
+        _make(git, online, repository)
         return
     fetch = ["fetch", "--quiet", "--prune", "--force", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"]
     online.run([*fetch, "--", repository.source, "+refs/*:refs/*"], name=repository.name, timeout_s=_FETCH_S)
@@ -60,15 +50,43 @@ def update(git: Git, repository: Repository, *, token: Secret | None, username: 
     git.run(["gc", "--auto", "--quiet"], name=repository.name, timeout_s=_FETCH_S)
 
 
+def _make(git: Git, online: Git, repository: Repository) -> None:
+    """The mirror appears under its name when it is whole. A plain repository on this machine is copied as it lies."""
+    fresh = git.folder / "fresh.git"
+    shutil.rmtree(fresh, ignore_errors=True)
+    if repository.scheme == "file" and Path(repository.source).is_dir():
+        told = online.run(["ls-remote", "--symref", "--", repository.source], name=repository.name)
+        online.run(["init", "--quiet", "--bare", "--template=", str(fresh)], name=repository.name)
+        if snapshot.copied(Path(repository.source), fresh, told):
+            fresh.rename(git.mirror)
+            _set_head(git, repository, told)
+            return
+        shutil.rmtree(fresh)
+    clone = ["clone", "--quiet", "--mirror", "--no-local", "--template=", "--no-recurse-submodules"]
+    online.run([*clone, "--", repository.source, str(fresh)], name=repository.name, timeout_s=_FETCH_S)
+    fresh.rename(git.mirror)
+
+
 def distrust(git: Git) -> None:
     """Has the next `update` make the mirror anew: something in it is missing, or is not what its id says."""
     (git.mirror / _DAMAGED).touch()
 
 
+@contextlib.contextmanager
+def distrusted_if_it_fails(git: Git) -> Iterator[None]:
+    """For reading the mirror alone, without the repository."""
+    try:
+        yield
+    except Unavailable:
+        distrust(git)
+        raise
+
+
 def delete(git: Git) -> None:
-    """Takes the mirror away; what is known of the repository stays."""
-    for folder in (git.mirror, _fresh(git)):
-        shutil.rmtree(folder, ignore_errors=True)
+    """Takes the mirror away, and whatever a killed reading left beside it; what is known of the repository stays."""
+    for beside in git.folder.iterdir() if git.folder.is_dir() else ():
+        if beside.is_dir():
+            shutil.rmtree(beside, ignore_errors=True)
 
 
 def probe(git: Git, repository: Repository, *, token: Secret | None, username: str, allow_private: bool) -> None:
@@ -114,11 +132,6 @@ def selected(found: Sequence[Tip], patterns: Sequence[str]) -> list[Tip]:
     if not patterns:
         return list(found)
     return [tip for tip in found if any(fnmatchcase(_short(tip.name), pattern) for pattern in patterns)]
-
-
-def _fresh(git: Git) -> Path:
-    """A mirror that is being made: whole or nothing."""
-    return git.folder / "fresh.git"
 
 
 def _short(reference: str) -> str:

@@ -80,7 +80,7 @@ class GitConnector:
             self.stats.api_calls += 1
             reading.update()
             pages = _Pages(reading.digest, token)
-            with Pool(self._order(reading.git), self._settings.workers) as pool:
+            with Pool(self._order(reading.git), self._settings.workers) as pool, mirror.distrusted_if_it_fails(git):
                 reading.scan(pool)
             yield from pages.of(reading.items(), reading.problems)
 

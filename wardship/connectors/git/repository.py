@@ -224,7 +224,7 @@ def _git_folder(path: Path) -> Path | None:
 _SECTION = re.compile(r'\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]')
 
 
-def _config(path: Path) -> list[tuple[str, str, str, str]]:
+def configuration(path: Path) -> list[tuple[str, str, str, str]]:
     """(section, subsection, key, value) of a git configuration. Read as text: nothing it names is followed or run."""
     try:
         with path.open("rb") as stream:
@@ -245,10 +245,16 @@ def _config(path: Path) -> list[tuple[str, str, str, str]]:
 
 def _origin(config: Path) -> str | None:
     return next(
-        (value for section, sub, key, value in _config(config) if (section, sub, key) == ("remote", "origin", "url")),
+        (
+            value
+            for section, sub, key, value in configuration(config)
+            if (section, sub, key) == ("remote", "origin", "url")
+        ),
         None,
     )
 
 
 def _partial(config: Path) -> bool:
-    return any(key in ("partialclone", "promisor", "partialclonefilter") for _s, _sub, key, _value in _config(config))
+    return any(
+        key in ("partialclone", "promisor", "partialclonefilter") for _s, _sub, key, _value in configuration(config)
+    )

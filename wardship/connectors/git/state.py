@@ -126,7 +126,9 @@ class State:
 
     def again(self) -> list[tuple[str, bytes]]:
         """Pairs that could not be read, to be tried once more."""
-        query = "select distinct blob, path from found where kind = 'skipped' and body ->> 'reason' = 'died'"
+        query = (
+            "select distinct blob, path from found where kind = 'skipped' and body ->> 'reason' in ('died', 'missing')"
+        )
         found = [(blob, path) for blob, path in self._db.execute(query)]
         self._retrying = bool(found)
         return found
