@@ -1,8 +1,8 @@
 """prowler's findings (OCSF JSON, CSV): the principals that they are about, never its verdicts.
 
-Both forms were written after the samples that prowler publishes (examples/output, 2025-02), whose ids are blanked out; no
-report of a real account was at hand. A finding is prowler's judgement at its time; here it only proves that an identity was
-there, and stays readable as an attribute (`prowler`: check -> status). Wardship's own rules judge.
+Both forms were written after the samples that prowler publishes (examples/output, 2025-02), whose ids are blanked
+out; no report of a real account was at hand. A finding is prowler's judgement at its time; here it only proves that
+an identity was there, and stays readable as an attribute (`prowler`: check -> status). Wardship's own rules judge.
 """
 
 from __future__ import annotations

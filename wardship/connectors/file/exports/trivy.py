@@ -1,9 +1,10 @@
 """trivy's JSON: secrets that it found in images, file systems and repositories.
 
-The form of secrets is that of a report in trivy's own tests (SchemaVersion 2); real reports that were tried held none.
-Vulnerabilities and misconfigurations are not the subject here. trivy covers the secret of each finding with stars, but shows
-the lines around it as they are, with other secrets in clear: no text of code is taken from a report. So no fingerprint can be
-made (a covered value is not the value), and the same place read by Wardship's own scanner stays an exposure of its own.
+The form of secrets is that of a report in trivy's own tests (SchemaVersion 2); real reports that were tried held
+none. Vulnerabilities and misconfigurations are not the subject here. trivy covers the secret of each finding with
+stars, but shows the lines around it as they are, with other secrets in clear: no text of code is taken from a report.
+So no fingerprint can be made (a covered value is not the value), and the same place read by Wardship's own scanner
+stays an exposure of its own.
 """
 
 from __future__ import annotations
