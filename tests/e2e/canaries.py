@@ -20,9 +20,13 @@ import io
 import json
 import logging
 import lzma
+import shutil
+import signal
 import sqlite3
+import subprocess
 import tarfile
 import tempfile
+import time
 import urllib.parse
 import zipfile
 import zlib
@@ -195,22 +199,19 @@ def _members(content: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _cells(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Every table of a SQLite file with all its cells, its write-ahead log included."""
-    with sqlite3.connect(path) as db:
-        db.text_factory = bytes
-        names = [
-            row[0].decode()
-            for row in db.execute("select name from sqlite_master where type = 'table' and name not like 'sqlite_%'")
-        ]
-        for name in names:
-            parts: list[bytes] = []
-            for row in db.execute(f'select * from "{name}"'):
-                for cell in row:
-                    if isinstance(cell, bytes):
-                        parts.append(cell)
-                        parts += [inner for _name, inner in _inside(cell, "", _DEPTH)]
-            yield name, b"\n".join(parts)
-    db.close()
+    """Every table of a SQLite file and its write-ahead log. Reads a copy, for opening a database changes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in (path.name, f"{path.name}-wal"):
+            if path.with_name(name).is_file():
+                shutil.copy(path.with_name(name), folder)
+        with contextlib.closing(sqlite3.connect(Path(folder) / path.name)) as db:
+            db.text_factory = bytes
+            tables = db.execute("select name from sqlite_master where type = 'table' and name not like 'sqlite_%'")
+            for name in [row[0].decode() for row in tables]:
+                cells = [cell for row in db.execute(f'select * from "{name}"') for cell in row]
+                texts = [cell for cell in cells if isinstance(cell, bytes)]
+                packed = [inner for text in texts for _name, inner in _inside(text, "", _DEPTH)]
+                yield name, b"\n".join(texts + packed)
 
 
 def _columns(path: Path) -> bytes:
@@ -262,3 +263,17 @@ def command(*words: str) -> tuple[int, bytes]:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main(list(words))
     return code, streams[0].getvalue() + b"\n" + streams[1].getvalue()
+
+
+def killed_when(words: list[str], workspace: Path, sign: str) -> bytes:
+    """Runs a command until the file `sign` appears, and kills it. What it printed."""
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    until = time.monotonic() + 60
+    while not any(workspace.glob(sign)) and child.poll() is None and time.monotonic() < until:
+        time.sleep(0.005)
+    assert child.poll() is None, f"it ended before {sign} was seen:\n{child.communicate()[0].decode()}"
+    child.send_signal(signal.SIGKILL)
+    out: bytes = child.communicate()[0]
+    assert child.returncode == -signal.SIGKILL
+    time.sleep(0.5)  # its children notice that nobody reads, and end
+    return out

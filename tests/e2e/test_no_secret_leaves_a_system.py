@@ -1,13 +1,14 @@
 """Nothing that a system keeps secret stands anywhere after everything ran: workspace, temporary files, home, terminal.
 
-Left out by rule, and named below: the made-up systems themselves, which stand for a customer's own (the repositories
-and the list of the mainframe, in the demo's folder tmp/), and the mirrors of repositories in cache/, which are copies
-of them by design (docs/adr/0022). Everything else must be free of every value.
+Left out by rule, and named below: the made-up systems themselves, which stand for a customer's own (the repositories,
+the export of the chat and the list of the mainframe, in the demo's folder tmp/), and the mirrors of repositories in
+cache/, which are copies of them by design (docs/adr/0022). Everything else must be free of every value.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import NOW
-from tests.e2e.canaries import Canaries, command, isolated, told
+from tests.e2e.canaries import Canaries, command, isolated, killed_when, told
 from wardship.app import App, demo_connections, demo_hook_runs
 from wardship.model.errors import ConfigError
 from wardship.sdk import i18n
@@ -68,8 +69,12 @@ def planted(connections: list[Connection], folder: Path) -> dict[str, str]:
         if isinstance(system, EntraTenant | VaultServer | GitHubOrganisation):
             found |= dict.fromkeys(system.tokens, f"{connection.connector} access token")
     found |= _of_code()
+    return found | _of_mainframe(folder)
+
+
+def _of_mainframe(folder: Path) -> dict[str, str]:
     lines = (folder / "mainframe-accounts.csv").read_text("utf-8").splitlines()[1:]
-    return found | {line.rpartition(";")[2]: "mainframe password" for line in lines}
+    return {line.rpartition(";")[2]: "mainframe password" for line in lines}
 
 
 def _of_code() -> dict[str, str]:
@@ -95,9 +100,8 @@ class Ran:
     @property
     def made_up(self) -> list[Path]:
         """What stands for the customer's own: left out by rule."""
-        tmp = self.workspace / "tmp"
-        mirrors = self.workspace.glob("cache/*/*/mirror.git")
-        return [tmp / "repositories", tmp / "mainframe-accounts.csv", self.root / "slack", *mirrors]
+        own = [self.workspace / "tmp" / name for name in ("repositories", "slack", "mainframe-accounts.csv")]
+        return [*own, self.root / "chat", *self.workspace.glob("cache/*/*/mirror.git")]
 
     def command(self, *words: str) -> int:
         """Runs a command line in this process and keeps what it printed."""
@@ -116,7 +120,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
 
 def _run_everything(root: Path) -> Ran:
     with App.create(root / "ws", clock=lambda: NOW) as app:
-        connections = [*demo_connections(app, SIZE), _conversation(app, root / "slack")]
+        connections = [*demo_connections(app, SIZE), _conversation(app, root / "chat")]
         left = Ran(root=root, values=planted(connections, app.workspace.tmp), printed={})
         left.values[CHAT_TOKEN] = left.values[CHAT_PASSWORD] = "chat"
         report.collect(app.workspace, [demo_hook_runs(app)], app.actor)
@@ -149,7 +153,7 @@ def _conversation(app: App, folder: Path) -> Connection:
     export.message("ops", "eva@acme-iberica.example", at, f"psql postgres://app:{CHAT_PASSWORD}@db.acme.example/app")
     export.message("ops", "eva@acme-iberica.example", at, f"password: {CHAT_PASSWORD}", edited="no object")
     return replace(
-        conversations.connection(export.write(), "slack", app.clock),
+        conversations.connection(export.write(), "chat", app.clock),
         fingerprint=app.workspace.fingerprint,
         pepper=app.workspace.pepper,
     )
@@ -180,7 +184,7 @@ def _bend(connections: list[Connection], folder: Path) -> dict[str, str]:
         out.write(f"BENT1;uso;Alta;32/13/2020;Media;x@acme.example;99/99/9999;ayer;MD5;{made['racf']}\n")
         out.write(f"BENT2;uso;Quizás;{made['racf']}\n")
         out.write(f'BENT3;"uso;Alta;01/01/2020;Media;x;01/01/2020;nunca;MD5;{made["racf"]}\n')
-    slack = next(Path(one.settings["path"]) for one in connections if one.name == "slack")
+    slack = next(Path(one.settings["path"]) for one in connections if one.name == "chat")
     day = slack / "ops" / "2026-10-14.json"
     bent = [{"type": "message", "user": 5, "ts": {"no": 1}, "text": f"DB_PASSWORD={made['chat']}"}, made["chat"]]
     day.write_text(json.dumps(bent), "utf-8")
@@ -269,3 +273,24 @@ def test_nothing_that_was_printed_holds_a_value(ran: Ran) -> None:
     found = Canaries(ran.values).in_texts(ran.printed)
     assert not found, told(found)
     assert any(b"Traceback" in text for text in ran.printed.values())  # errors were shown as a developer sees them
+
+
+def test_the_bent_items_were_kept_for_later(ran: Ran) -> None:
+    """Else the search above would not have looked at a quarantine."""
+    told_of = ran.printed["wardship quarantine list --output jsonl --language en"]
+    kept = {json.loads(line)["connection"] for line in told_of.splitlines() if line.startswith(b"{")}
+    assert kept >= {"mainframe", "github", "chat"}
+
+
+def test_a_demo_that_is_killed_leaves_no_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "ours"
+    root.mkdir()
+    with isolated(monkeypatch, root):
+        words = [sys.executable, "-P", "-m", "wardship", "demo", "--size", SIZE, "--workspace", str(root / "ws")]
+        printed = killed_when(words, root / "ws", "cache/git/*/blobs.db-wal")
+    left = Ran(root=root, values={**_of_code(), **_of_mainframe(root / "ws" / "tmp")}, printed={"demo": printed})
+    search = Canaries(left.values)
+    found = search.in_folders([root], but=[*left.made_up, *root.glob("ws/cache/*/*/fresh.git")])
+    found += search.in_texts(left.printed)
+    assert not found, told(found)
+    assert any(root.glob("ws/state.db-wal"))  # it was in the middle of something

@@ -17,10 +17,8 @@ from __future__ import annotations
 import csv
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -32,7 +30,7 @@ import sqlalchemy as sa
 
 from tests.accuracy.secret_sets import load, rows_of
 from tests.conftest import NOW, ROOT
-from tests.e2e.canaries import LEAST, Canaries, command, isolated, told
+from tests.e2e.canaries import LEAST, Canaries, command, isolated, killed_when, told
 from tests.e2e.guarded import Repo
 from wardship.app import App
 from wardship.connectors.git.reader import GitConnector
@@ -261,7 +259,7 @@ def test_a_killed_scan_leaves_no_value_but_in_the_mirror(
     with isolated(monkeypatch, root):
         _connected(root, repository, keep_mirror="false")
         words = [sys.executable, "-P", "-m", "wardship", "scan", "code", "--workspace", str(root / "ws")]
-        killed = _killed_when(words, root / "ws", sign)
+        killed = killed_when(words, root / "ws", sign)
         mirrors = [path for name in ("mirror.git", "fresh.git") for path in root.glob(f"ws/cache/code/*/{name}")]
         found = Canaries(PLANTED).in_folders([root], but=mirrors) + Canaries(PLANTED).in_texts({"printed": killed})
         assert not found, told(found)
@@ -269,20 +267,6 @@ def test_a_killed_scan_leaves_no_value_but_in_the_mirror(
         assert code == 0, printed
         assert _folders(root) == set()  # also what the killed one had left
         assert Canaries(PLANTED).in_folders([root]) == []
-
-
-def _killed_when(words: list[str], workspace: Path, sign: str) -> bytes:
-    """Runs a command until the file `sign` appears, and kills it. What it printed."""
-    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    until = time.monotonic() + 60
-    while not any(workspace.glob(sign)) and child.poll() is None and time.monotonic() < until:
-        time.sleep(0.005)
-    assert child.poll() is None, f"it ended before {sign} was seen:\n{child.communicate()[0].decode()}"
-    child.send_signal(signal.SIGKILL)
-    out: bytes = child.communicate()[0]
-    assert child.returncode == -signal.SIGKILL
-    time.sleep(0.5)  # its children notice that nobody reads, and end
-    return out
 
 
 def test_the_hooks_tell_no_value(tmp_path: Path) -> None:
@@ -403,3 +387,32 @@ def loud_scan() -> None:
     for scope in reader.scopes():
         for page in reader.fetch(scope, None):
             print(page.items, page.problems)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"svc-1,{PASSWORD},2026-01-02\nsvc-2,{TOKEN},2026-01-02\n",  # a header was forgotten
+        f'account,key,since\n"svc-1,{PASSWORD},2026-01-02\nsvc-2,{TOKEN}\n',  # a quote that never ends; a short row
+        f"account,key,since\nsvc-1,{PASSWORD},someday\nsvc-2,a,b,{TOKEN}\n",  # a bad date; a cell too many
+    ],
+)
+def test_a_list_in_disorder_tells_no_value(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, mapping, path = tmp_path / "ours", tmp_path / "keys.yaml", tmp_path / "keys.csv"
+    root.mkdir()
+    mapping.write_text(MAPPING, "utf-8")
+    path.write_text(text, "utf-8")
+    commands = (
+        ["init"],
+        ["mapping", "new", str(path), "--yes", "--out", str(root / "proposed.yaml")],
+        ["mapping", "new", str(path), "--yes"],
+        ["mapping", "check", str(mapping), str(path)],
+        ["import", "file", str(path), f"mapping={mapping}"],
+        ["quarantine", "list", "--output", "jsonl"],
+        ["coverage", "--output", "jsonl"],
+        ["doctor", "--report"],
+    )
+    with isolated(monkeypatch, root):
+        printed = {" ".join(words): command(*words, "--workspace", str(root / "ws"))[1] for words in commands}
+    found = Canaries(PLANTED).in_folders([root]) + Canaries(PLANTED).in_texts(printed)
+    assert not found, told(found)

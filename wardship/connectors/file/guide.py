@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from wardship.connectors.file.dates import date_form, instant_of
-from wardship.connectors.file.formats import Format, Row, SourceOptions, guess_format, open_rows
+from wardship.connectors.file.formats import (
+    TABULAR,
+    Format,
+    Row,
+    SourceOptions,
+    guess_format,
+    is_row,
+    open_rows,
+)
 from wardship.connectors.file.values import bare, fold, looks_secret
 from wardship.model.errors import ConfigError, DataError, NotVisible
 from wardship.sdk.i18n import _
@@ -168,6 +176,11 @@ def look(path: Path) -> Draft:
         raise ConfigError(
             _("%(path)s: no rows to look at") % {"path": path.name},
             advice=_("check that it has a header and rows below it"),
+        )
+    if form in TABULAR and is_row(rows[0].cells):
+        raise ConfigError(
+            _("%(path)s: its first line seems to be a row, not the names of columns") % {"path": path.name},
+            advice=_("put a line with names above it, or write the mapping yourself and name its columns there"),
         )
     cells: dict[str, list[str]] = {}
     for row in rows:

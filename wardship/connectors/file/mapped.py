@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wardship.connectors.file.dates import instant_in_name, instant_of
-from wardship.connectors.file.formats import TABULAR, Format, Row, open_rows
+from wardship.connectors.file.formats import TABULAR, Format, Row, is_row, open_rows
 from wardship.connectors.file.formats.row import is_broken, stamp_of
 from wardship.connectors.file.mapping import FileMapping
 from wardship.connectors.file.records import records_of, system_of
@@ -189,7 +189,9 @@ def _require_columns(
             raise NotVisible(
                 _("there is no column %(name)s") % {"name": ", ".join(repr(name[:80]) for name in sorted(lost))},
                 system="file",
-                advice=_("the file's columns: %(names)s; a constant is written as {value: ...}")
+                advice=_("the file seems to have no header: name its columns in the mapping (source: columns)")
+                if is_row(cells)
+                else _("the file's columns: %(names)s; a constant is written as {value: ...}")
                 % {"names": ", ".join(repr(name[:60]) for name in list(cells)[:40])},
             )
     for name in sorted(missing):

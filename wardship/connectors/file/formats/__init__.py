@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wardship.connectors.file.formats.row import TABULAR, Format, Row, SourceOptions, guess_format
+from wardship.connectors.file.formats.row import TABULAR, Format, Row, SourceOptions, guess_format, is_row
 
 if TYPE_CHECKING:
     from wardship.model.secret import Secret
 
-__all__ = ["TABULAR", "Format", "Row", "SourceOptions", "guess_format", "open_rows"]
+__all__ = ["TABULAR", "Format", "Row", "SourceOptions", "guess_format", "is_row", "open_rows"]
 
 
 def open_rows(path: Path | None, options: SourceOptions, *, url: Secret | None = None) -> Iterator[Row]:

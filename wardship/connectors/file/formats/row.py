@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,11 +17,16 @@ from typing import TextIO
 
 from wardship.model.errors import NotVisible
 from wardship.sdk.i18n import _
+from wardship.sdk.redact import redact_text
 
 MAX_ROW_CHARS = 1_048_576
 MAX_COLUMNS = 2_000
 MAX_DEPTH = 32
 _SAMPLE_BYTES = 1024 * 1024
+_VALUE = re.compile(  # a date, a long number, an e-mail address, a UUID: no name of a column
+    r"\d{4}-\d\d-\d\d\b.*|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}\b.*|-?\d{5,}|[^@\s]+@[^@\s]+\.[^@\s]+"
+    r"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+)
 
 
 class Format(StrEnum):
@@ -70,6 +76,14 @@ class Row:
     cells: Mapping[str, object] = field(default_factory=dict)
     problem: str | None = None
     short: bool = False  # it has fewer cells than the header: a cell may hold what belongs into another
+
+
+def is_row(names: Iterable[str]) -> bool:
+    """Whether what stands where the names of columns are expected seems to be a row: a file without a header.
+
+    Its cells may be secrets, so they are not told as names are.
+    """
+    return any(_VALUE.fullmatch(name.strip()) or redact_text(name) != name for name in names)
 
 
 def guess_format(path: Path) -> Format | None:
