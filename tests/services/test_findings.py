@@ -81,6 +81,18 @@ def test_one_finding_explained(judged: Database) -> None:
     assert {step.reversible for step in told.remediation} == {True, False}
 
 
+def test_the_sentence_is_in_one_language(judged: Database) -> None:
+    """What nobody knows is said in the reader's language, inside the sentence too."""
+    rule = next(rule for rule in RULES if rule.id == "secret_live_in_code")
+    facts = {"name": "token", "detector": "x.key", "head_exposures": 2, "location": "a.py", "validity": "unknown"}
+    assert findings.sentence(rule, facts).endswith("whether it still works: unknown.")
+    use_language("es")
+    try:
+        assert findings.sentence(rule, facts).endswith("si todavía funciona: desconocido.")
+    finally:
+        use_language("en")
+
+
 def test_an_unknown_finding_or_rule_is_said_plainly(judged: Database) -> None:
     with pytest.raises(ConfigError, match="no finding is called 'fi_nope'"):
         findings.explain(judged, "fi_nope", RULES)

@@ -89,6 +89,15 @@ def test_its_story_tells_places_steps_and_what_is_not_known(app: App) -> None:
     assert all(section.lines for section in told.sections)
 
 
+def test_a_check_is_advised_only_where_a_system_can_be_asked(app: App) -> None:
+    """Nobody can be asked about a password of unknown origin: to advise it would lead into a refusal."""
+    with app.db.bookkeep() as conn:
+        put(conn, "exposure", "x.py", authority=REPO, fingerprint="f" * 32, name="PW", detector="generic.password")
+    evaluate.again(app.workspace, actor="tester")
+    with app.facts() as facts:
+        assert "wardship secrets check" not in lines(leaks.story(facts, "PW"))["next"]
+
+
 def test_a_person_links_the_entry_that_replaces_it_and_can_take_it_back(app: App) -> None:
     with app.facts() as facts:
         leaks.link(app.db, facts, "ana", SECRET, credential="secret/shop/token", reason="release 4.2")

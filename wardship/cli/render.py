@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wardship.services.formats import Column, Listing
 
 _MIN_COLUMN = 6
+_WHOLE = "uid"  # of the column whose cells are never cut
 _PIPE_WIDTH = 200  # of a table that nobody looks at on a terminal: wide, so that little is cut
 
 
@@ -59,15 +60,17 @@ def shown(value: Any, column: Column | None = None) -> str:
 def table(listing: Listing, *, width: int) -> tuple[str, int]:
     """The listing as an aligned table no wider than `width`, and how many rows it has.
 
-    Too wide columns are cut with "…", the widest first; the first column keeps what it needs longest.
+    Too wide columns are cut with "…", the widest first; the first column keeps what it needs longest. An id is never
+    cut, since the next command needs it: a terminal that is too narrow for the rest breaks the lines instead.
     """
     columns = [column for column in listing.columns if column.screen]
     head = [_(column.label) for column in columns]
     body = [[shown(row.get(column.name), column) for column in columns] for row in listing.rows]
     widths = [max([cells(head[i]), *(cells(line[i]) for line in body)]) for i in range(len(columns))]
-    room = max(width - 2 * (len(columns) - 1), _MIN_COLUMN * len(columns))
-    while sum(widths) > room:
-        place = max(range(len(widths)), key=lambda i: widths[i] - (4 if i == 0 else 0))
+    room = width - 2 * (len(columns) - 1)
+    elastic = [i for i, column in enumerate(columns) if column.name != _WHOLE]
+    while elastic and sum(widths) > room:
+        place = max(elastic, key=lambda i: widths[i] - (4 if i == 0 else 0))
         if widths[place] <= _MIN_COLUMN:
             break
         widths[place] -= 1

@@ -15,7 +15,7 @@ from typing import Any
 
 from wardship.sdk import registry
 from wardship.sdk.i18n import N_, _, format_instant, format_number
-from wardship.sdk.rule import Rule, fill
+from wardship.sdk.rule import Rule
 from wardship.sdk.words import word
 from wardship.services import findings, inventory, listings, plain
 from wardship.services.findings import Explanation, ToDo
@@ -170,25 +170,10 @@ def _known(facts: Facts, uid: str) -> bool:
 
 def _sentence(rule: Rule | None, row: Mapping[str, Any]) -> str:
     return (
-        sentence(rule, row["facts"])
+        findings.sentence(rule, row["facts"])
         if rule
         else _("the rule %(rule)s of this finding is not here") % {"rule": row["rule"]}
     )
-
-
-def sentence(rule: Rule, facts: Mapping[str, Any]) -> str:
-    """The rule's sentence with the facts of one finding, its words in the language in force."""
-    said = {name: _said(name, value) for name, value in facts.items()}
-    return fill(_(rule.sentence), said, unknown=_("unknown"))
-
-
-def _said(name: str, value: Any) -> Any:
-    """A fact inside a sentence: words of our vocabularies translated, an instant as its date."""
-    if not isinstance(value, str):
-        return value
-    if "T" in value[10:11] and value[:4].isdigit():
-        return value[:10]
-    return word(name, value)
 
 
 def _context(detail: Detail, now: datetime) -> list[Section]:

@@ -18,6 +18,7 @@ from wardship.model.errors import ConfigError
 from wardship.model.finding import Severity
 from wardship.sdk.i18n import N_, _
 from wardship.sdk.rule import Rule, Step, fill, fill_command, frameworks
+from wardship.sdk.words import word
 from wardship.services import evaluate
 from wardship.store import tables
 from wardship.store.db import Database
@@ -211,7 +212,7 @@ def explain(db: Database, uid: str, rules: Sequence[Rule]) -> Explanation:
         rule=rule.id,
         rule_version=row.rule_version,
         title=_(rule.title),
-        sentence=fill(_(rule.sentence), {name: _shown(value) for name, value in facts.items()}, unknown=_("unknown")),
+        sentence=sentence(rule, facts),
         rationale=_(rule.rationale),
         severity=row.severity,
         confidence=row.confidence,
@@ -287,11 +288,16 @@ def _connector(authority: Any) -> str | None:
     return authority.partition(":")[0] if isinstance(authority, str) else None
 
 
-def _shown(value: Any) -> Any:
-    """An instant as its date: a sentence needs no microseconds."""
-    if isinstance(value, str):
-        try:
-            return datetime.fromisoformat(value).date() if "T" in value else value
-        except ValueError:
-            return value
-    return value
+def sentence(rule: Rule, facts: Mapping[str, Any]) -> str:
+    """The rule's sentence with the facts of one finding, its words in the language in force."""
+    said = {name: _said(name, value) for name, value in facts.items()}
+    return fill(_(rule.sentence), said, unknown=_("unknown"))
+
+
+def _said(name: str, value: Any) -> Any:
+    """A fact inside a sentence: words of our vocabularies translated, an instant as its date."""
+    if not isinstance(value, str):
+        return value
+    if "T" in value[10:11] and value[:4].isdigit():
+        return value[:10]
+    return word(name, value)

@@ -32,11 +32,11 @@ COLUMNS = (
     Column(name="name", label=N_("Secret")),
     Column(name="detector", label=N_("What")),
     Column(name="validity", label=N_("Works")),
-    Column(name="head_exposures", label=N_("In code now"), type="integer"),
-    Column(name="exposures", label=N_("In code ever"), type="integer"),
-    Column(name="vault_copies", label=N_("In vaults"), type="integer"),
-    Column(name="ci_copies", label=N_("In CI"), type="integer"),
-    Column(name="environment_names", label=N_("Environments")),
+    Column(name="head_exposures", label=N_("Code now"), type="integer"),
+    Column(name="exposures", label=N_("Code ever"), type="integer"),
+    Column(name="vault_copies", label=N_("Vaults"), type="integer"),
+    Column(name="ci_copies", label=N_("CI"), type="integer"),
+    Column(name="environment_names", label=N_("Environments"), screen=False),
     Column(name="identity_name", label=N_("Identity")),
     Column(name="uid", label=N_("Id")),
     Column(name="type", label=N_("Type"), screen=False),
@@ -237,7 +237,7 @@ def _migration(one: Mapping[str, Any]) -> list[str]:
 def _next(one: Mapping[str, Any], exposures: Sequence[Row]) -> list[str]:
     uid = one["uid"]
     lines = []
-    if one["validity"] == "unknown":
+    if one["validity"] == "unknown" and _askable(one["detector"]):
         lines.append(_("ask whether it still works: wardship secrets check %(uid)s") % {"uid": uid})
     if one["rotated"] is not True:
         lines.append(_("rotate it: what was seen in code counts as known to others, whoever can read the code today"))
@@ -454,6 +454,12 @@ def checks(db: Database, secret_uid: str) -> Sequence[tuple[datetime, str, str, 
     with db.read() as conn:
         rows = conn.execute(query.where(table.c.secret_uid == secret_uid).order_by(table.c.id.desc())).all()
     return [(row.checked_at, row.call, row.validity, row.actor) for row in rows]
+
+
+def _askable(detector: str) -> bool:
+    """Whether a connector of ours, connected or not yet, could ask the system that such secrets belong to."""
+    vendor = detector.partition(".")[0]
+    return vendor in registry.connector_names() and hasattr(registry.connector_module(vendor), "still_active")
 
 
 def _can(connection: Connection, plugins: Sequence[str], function: str) -> bool:

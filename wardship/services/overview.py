@@ -9,7 +9,7 @@ from pathlib import Path
 from wardship import __version__
 from wardship.reports import overview as page
 from wardship.sdk.i18n import _
-from wardship.services import evaluate, explain, headline, inventory, listings
+from wardship.services import evaluate, findings, headline, inventory, listings
 from wardship.services.reading import Facts
 from wardship.store.workspace import Workspace
 
@@ -115,7 +115,7 @@ def _top(ws: Workspace, facts: Facts, now: datetime) -> list[page.TopFinding]:
                 title=row["title"],
                 subject=row["subject"],
                 system=row["system"],
-                why=explain.sentence(rule, row["facts"]) if rule else "",
+                why=findings.sentence(rule, row["facts"]) if rule else "",
                 next_step=_(rule.remediation[0].text) if rule else "",
                 due_on=row["due_on"],
                 overdue=row["due_on"] is not None and row["due_on"] < now.date(),
