@@ -47,6 +47,7 @@ _CALL = re.compile(r"[\w.$]+[(\[]")
 _UPPER_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
 _SNAKE = re.compile(r"[a-z]+(?:[_\-][a-z0-9]+)+\Z")
 _CAMEL = re.compile(r"[a-z]+(?:[A-Z][a-z]+)+\Z|(?:[A-Z][a-z]+){2,}\Z")
+_LETTERS = re.compile(r"[A-Za-z]{4,}")
 _HEX = re.compile(r"(?i)[0-9a-f]{8,}\Z")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\-]{12,}={0,2}\Z")
 _NUMBER = re.compile(r"[\d.,:\-+]+\Z")
@@ -114,9 +115,9 @@ def features(one: Candidate, text: str, place: Place, rarity: Callable[[str], fl
     core = core or value
     length = len(core)
     counts = Counter(core)
-    digits = sum(c.isdigit() for c in core)
-    upper = sum(c.isupper() for c in core)
-    lower = sum(c.islower() for c in core)
+    digits = sum(map(str.isdigit, core))
+    upper = sum(map(str.isupper, core))
+    lower = sum(map(str.islower, core))
     letters = upper + lower
     kinds = "".join("d" if c.isdigit() else "u" if c.isupper() else "l" if c.islower() else "s" for c in core[:64])
     after = text[one.end + len(one.quote) : one.end + len(one.quote) + 3]
@@ -124,6 +125,7 @@ def features(one: Candidate, text: str, place: Place, rarity: Callable[[str], fl
     name = one.name
     bare = not one.quote
     folded = core.lower()
+    words = [rarity(word) for word in _LETTERS.findall(core)[:8]]
     vector = [
         math.log2(length + 1),
         entropy(counts, length),
@@ -134,8 +136,8 @@ def features(one: Candidate, text: str, place: Place, rarity: Callable[[str], fl
         (length - digits - letters) / max(1, length),
         sum(a != b for a, b in pairwise(kinds)) / max(1, len(kinds)),
         rarity(core),
-        max((rarity(word) for word in re.findall(r"[A-Za-z]{4,}", core)[:8]), default=0.0),
-        min((rarity(word) for word in re.findall(r"[A-Za-z]{4,}", core)[:8]), default=0.0),
+        max(words, default=0.0),
+        min(words, default=0.0),
         len(_PLACEHOLDER.findall(core)),
         float(bool(_STRICT_PLACEHOLDER.search(core))),
         float(bool(_TEMPLATE.search(core))),
@@ -159,10 +161,7 @@ def features(one: Candidate, text: str, place: Place, rarity: Callable[[str], fl
         float(core[:1] in "/<$%{[(&*#:"),
         float(place_is_basic(one) and core is not value),
         min(64, len(name)),
-        *(float(bool(pattern.search(name))) for pattern in _NAMES.values()),
-        float(bool(_KEYWORD_END.search(name))),
-        float(bool(_UPPER_NAME.match(name)) or name.isupper()),
-        float("." in name),
+        *_of_name(name),
         *(float(one.form == form) for form in _FORMS),
         float(one.separator == "="),
         float(one.separator == ":"),
@@ -181,6 +180,16 @@ def features(one: Candidate, text: str, place: Place, rarity: Callable[[str], fl
         one.before == len(text) - len(text.lstrip()),
     ]
     return [float(each) for each in vector]
+
+
+@lru_cache(maxsize=4096)
+def _of_name(name: str) -> tuple[float, ...]:
+    return (
+        *(float(bool(pattern.search(name))) for pattern in _NAMES.values()),
+        float(bool(_KEYWORD_END.search(name))),
+        float(bool(_UPPER_NAME.match(name)) or name.isupper()),
+        float("." in name),
+    )
 
 
 def place_is_basic(one: Candidate) -> bool:

@@ -10,6 +10,8 @@ parent knows at which blob a process died. The pepper and the values that are fo
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import importlib
 import json
@@ -32,6 +34,7 @@ CPU_S_A_BATCH = 300
 MAX_HITS = 1_000  # of one blob; a file with more is a list of something
 MAX_COPIED = 1 << 30  # bytes: what one blob may cost under all its paths together
 MIN_FINGERPRINT = 4  # characters: a shorter value says nothing about where else it is used
+_PIPE = 1 << 20  # bytes, the most that Linux gives everybody: git seldom has to wait for us
 _KEY_FILES = (
     ".pem", ".crt", ".cer", ".der", ".p7b", ".p12", ".pfx", ".jks", ".keystore", ".truststore", ".key", ".ppk", ".bks"
 )  # fmt: skip
@@ -66,6 +69,9 @@ def main() -> int:
         env=order["environment"],
         bufsize=1 << 20,
     )
+    assert git.stdout is not None  # noqa: S101 - narrows for the type checker
+    with contextlib.suppress(OSError):  # the system's limit for pipes of one user may be reached
+        fcntl.fcntl(git.stdout, fcntl.F_SETPIPE_SZ, _PIPE)
     locked = sandbox.lock()
     work = _Work(engine, Secret(order["pepper"]), order["max_blob"], git)
     _say({"engine": engine.version, "offline": offline, "locked": locked})
@@ -160,10 +166,10 @@ class _Work:
         return line.split()
 
     def _body(self, size: int) -> bytes:
-        data = self._answer.read(size + 1)
-        if len(data) != size + 1:
+        data = self._answer.read(size)
+        if len(data) != size or not self._answer.read(1):
             raise _GitEndedError
-        return data[:-1]
+        return data
 
     def _fingerprint(self, value: Secret) -> str | None:
         return fingerprint(self._pepper, value) if len(value.reveal().strip()) >= MIN_FINGERPRINT else None
