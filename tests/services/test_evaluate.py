@@ -289,5 +289,5 @@ def test_a_workspace_is_judged_by_its_own_policy_and_rules(tmp_path: Path) -> No
         theirs.with_name("owner_left.yaml").write_text(
             (BUILT_IN / "owner_left.yaml").read_text("utf-8"), encoding="utf-8"
         )
-        with pytest.raises(ConfigError, match="'owner_left' of .* is there already: one of ours"):
+        with pytest.raises(ConfigError, match=r"'owner_left' of .* is there already: one of ours"):
             evaluate.workspace_rules(ws)
