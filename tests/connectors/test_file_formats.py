@@ -411,3 +411,13 @@ def test_no_bytes_make_a_reader_crash(
     with contextlib.suppress(NotVisible):  # the file as a whole is refused
         rows = read(path, form, query="SELECT a FROM b" if form == "sqlite" else None)
         assert all(row.where and (row.problem or row.cells is not None) for row in rows)
+
+
+def test_the_limit_of_a_cell_is_ours_whatever_another_reader_asked_for(tmp_path: Path) -> None:
+    """`csv.field_size_limit` belongs to the process."""
+    before = csv.field_size_limit(10_000_000)
+    try:
+        rows = read(written(tmp_path, b"a,b\n" + b"z" * 200_000 + b",1\n3,4\n"), "csv")
+    finally:
+        csv.field_size_limit(before)
+    assert [row.cells["a"] for row in rows if not row.problem] == ["3"]

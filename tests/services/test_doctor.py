@@ -32,7 +32,7 @@ def test_old_scans_clock_skew_and_files_are_told_one_by_one(own_demo: App) -> No
     table = tables.scan
     with own_demo.db.bookkeep() as conn:
         conn.execute(sa.update(table).where(table.c.connection == "entra").values(clock_skew_s=300.0))
-        for seq in (8, 9):
+        for seq in (108, 109):
             row = {"id": f"x{seq}", "seq": seq, "connection": f"import:aws:{seq:012}", "connector": "aws"}
             conn.execute(table.insert().values(**row, status="done", started_at=NOW))
     found = {one.detail.partition(":")[0]: one for one in named(doctor.examine(own_demo.workspace), "newest scan")}

@@ -456,9 +456,12 @@ def checks(db: Database, secret_uid: str) -> Sequence[tuple[datetime, str, str, 
     return [(row.checked_at, row.call, row.validity, row.actor) for row in rows]
 
 
-def _askable(detector: str) -> bool:
-    """Whether a connector of ours, connected or not yet, could ask the system that such secrets belong to."""
-    vendor = detector.partition(".")[0]
+def _askable(detector: str | None) -> bool:
+    """Whether a connector of ours, connected or not yet, could ask the system that such secrets belong to.
+
+    None: it was never found anywhere, only kept.
+    """
+    vendor = (detector or "").partition(".")[0]
     return vendor in registry.connector_names() and hasattr(registry.connector_module(vendor), "still_active")
 
 

@@ -21,6 +21,7 @@ from wardship.connectors.file.formats.row import (
 from wardship.sdk.i18n import _
 
 _DELIMITERS = ",;\t|"
+_MAX_CELL_CHARS = 131_072
 
 
 def rows(path: Path, options: SourceOptions) -> Iterator[Row]:
@@ -59,6 +60,8 @@ def _data(reader: Iterator[list[str]], lines: Lines, header: Sequence[str]) -> I
             continue
         if lines.take_cut():
             yield Row(where=where, problem=f"a line of over {MAX_ROW_CHARS} characters")
+        elif any(len(cell) > _MAX_CELL_CHARS for cell in cells):  # csv's own limit is the process's: others raise it
+            yield Row(where=f"{where} to {lines.number}", problem=f"field larger than field limit ({_MAX_CELL_CHARS})")
         elif any(cell.strip() for cell in cells):
             yield _row(where, cells, header)
 
