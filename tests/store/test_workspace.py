@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -112,6 +113,21 @@ def test_what_is_wrong_with_a_folder_is_said_with_the_next_step(tmp_path: Path, 
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be made"):
         Workspace.create(tmp_path / "file" / "w", clock=clock)
+
+
+def test_git_takes_nothing_of_a_workspace_but_its_rules(tmp_path: Path, clock: Clock) -> None:
+    """`wardship scan git` makes one inside the repository, and its keys must never be committed with `git add .`."""
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    Workspace.create(tmp_path / "w", clock=clock).close()
+    (tmp_path / "w" / "rules").mkdir(exist_ok=True)
+    (tmp_path / "w" / "rules" / "mine.yaml").write_text("id: mine\n")
+    subprocess.run(["git", "-C", str(tmp_path), "add", "."], check=True)
+    listed = subprocess.run(["git", "-C", str(tmp_path), "ls-files"], check=True, capture_output=True, text=True)
+    assert listed.stdout.split() == ["w/rules/mine.yaml"]
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "mine.txt").write_text("not to be hidden\n")
+    Workspace.create(tmp_path / "used", clock=clock).close()
+    assert not (tmp_path / "used" / ".gitignore").exists()
 
 
 def test_a_creation_that_was_cut_short_is_completed(tmp_path: Path, clock: Clock) -> None:

@@ -37,6 +37,13 @@ _NEW_SETTINGS = """\
 # Settings of this Wardship workspace: `wardship doctor` shows them with their effect, docs/settings.md explains them.
 # Secrets are never written here: name where they are (env:NAME, file:/path).
 """
+# A scan of the repository that one stands in makes its workspace there: `git add .` must not take keys along.
+_GITIGNORE = """\
+# Keys, state and copies are no part of a repository; your own rules may be.
+*
+!/rules/
+!/rules/**
+"""
 
 
 class Workspace:
@@ -65,6 +72,8 @@ class Workspace:
         settings = parse_settings(text, path / SETTINGS_FILE)  # before anything is written: it may hold a password
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not any(path.iterdir()):  # in a folder that is in use it would hide what is the user's
+                (path / ".gitignore").write_text(_GITIGNORE, encoding="utf-8")
             for name in _FOLDERS:
                 (path / name).mkdir(exist_ok=True, mode=0o700)
             (path / "keys").mkdir(exist_ok=True, mode=0o700)
