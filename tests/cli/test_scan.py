@@ -40,6 +40,17 @@ def test_nothing_to_scan_names_the_next_step(run: Command) -> None:
     assert "wardship connect add" in ran.err
 
 
+def test_why_a_system_was_not_read_is_said_even_when_quiet(run: Command, tmp_path: Path) -> None:
+    """Exit code 3 alone would leave a scheduled run without a reason."""
+    assert run("init", "-w", "w").code == 0
+    assert run("connect", "add", "git", "code", f"repositories={tmp_path / 'nowhere'}", "-w", "w").code == 0
+    ran = run("scan", "code", "-q", "-w", "w")
+    assert ran.code == 3
+    assert "no git repository in" in ran.err
+    assert "Next:" in ran.err
+    assert "Reading code" not in ran.err
+
+
 def details(tmp_path: Path) -> Path:
     file = tmp_path / "details.json"
     user = {

@@ -219,3 +219,18 @@ def test_tls_verifies_the_name_and_not_the_pinned_address(tls: tuple[int, ssl.SS
         assert client.get(f"https://system.example:{port}/").text == f"system.example:{port}"
         with pytest.raises(httpx.ConnectError):
             client.get(f"https://impostor.example:{port}/")
+
+
+@pytest.mark.parametrize(
+    ("host", "step"),
+    [
+        ("127.0.0.1", "allow private addresses"),
+        ("localhost", "allow private addresses"),
+        ("10.0.0.1", "allow private addresses"),
+        ("169.254.169.254", "check the URL"),  # no setting allows it: the advice must not lead there
+    ],
+)
+def test_a_refusal_names_a_step_that_helps(host: str, step: str) -> None:
+    with pytest.raises(AddressRefused) as caught:
+        check_host(host)
+    assert step in caught.value.advice

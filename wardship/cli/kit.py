@@ -43,6 +43,10 @@ class Run:
         if not self.quiet:
             click.echo(text, err=True)
 
+    def warn(self, text: str) -> None:
+        """What went wrong while the command goes on: on standard error, with --quiet too."""
+        click.echo(text, err=True)
+
     @property
     def format(self) -> str:
         """The chosen output format. Raises ConfigError when `--out` has an unknown suffix."""

@@ -178,9 +178,9 @@ def _clear(app: App) -> None:
 
 def _tell_outcome(run: Run, outcome: Outcome) -> None:
     if outcome.error:
-        run.note("  " + _("stopped: %(what)s") % {"what": visible(outcome.error)})
+        run.warn("  " + _("stopped: %(what)s") % {"what": visible(outcome.error)})
         if outcome.advice:
-            run.note("  " + _("Next: %(advice)s") % {"advice": visible(outcome.advice)})
+            run.warn("  " + _("Next: %(advice)s") % {"advice": visible(outcome.advice)})
         return
     run.note(
         "  "

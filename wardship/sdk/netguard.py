@@ -23,6 +23,7 @@ from wardship.sdk.i18n import _
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str, int], Sequence[str]]
 
+_HERE = ipaddress.ip_address("127.0.0.1")
 _METADATA = frozenset(
     ipaddress.ip_address(text)
     for text in (
@@ -92,10 +93,19 @@ def check_host(host: str, *, allow_private: bool = False) -> None:
         if not text or last.isdecimal() or last.startswith("0x"):
             raise AddressRefused(_("%(host)r is not a plain name or address") % {"host": host[:80]}) from None
         if (last == "localhost" or text.endswith(".localhost")) and not allow_private:
-            raise AddressRefused(_("%(host)r is this machine") % {"host": host[:80]}) from None
+            raise AddressRefused(_("%(host)r is this machine") % {"host": host[:80]}, advice=_advice(_HERE)) from None
         return
     if (why := refusal(address, allow_private=allow_private)) is not None:
-        raise AddressRefused(_("address %(text)s is refused: %(why)s") % {"text": text, "why": why})
+        raise AddressRefused(
+            _("address %(text)s is refused: %(why)s") % {"text": text, "why": why}, advice=_advice(address)
+        )
+
+
+def _advice(address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> str:
+    """The next step: the setting where it would help, never towards an address that no setting allows."""
+    if address is None or refusal(address, allow_private=True) is not None:
+        return _("check the URL setting")
+    return _("if this system really lives in your own network, allow private addresses for this connection")
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -109,17 +119,17 @@ def checked_addresses(host: str, port: int, *, allow_private: bool = False, reso
     check_host(host, allow_private=allow_private)
     addresses = list(resolver(host, port))
     for text in addresses:
+        address = None
         try:
-            why = refusal(ipaddress.ip_address(text), allow_private=allow_private)
+            address = ipaddress.ip_address(text)
+            why = refusal(address, allow_private=allow_private)
         except ValueError:
             why = _("unreadable")
         if why is not None:
             raise AddressRefused(
                 _("%(host)r leads to %(text)s, which is refused: %(why)s")
                 % {"host": host[:80], "text": text[:60], "why": why},
-                advice=_(
-                    "if this system really lives in your own network, allow private addresses for this connection"
-                ),
+                advice=_advice(address),
             )
     if not addresses:
         raise OSError(f"no address for {host[:80]!r}")
