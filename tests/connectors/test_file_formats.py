@@ -11,6 +11,7 @@ import os
 import sqlite3
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pytest
@@ -24,8 +25,8 @@ from wardship.model.errors import ConfigError, NotVisible
 from wardship.model.secret import Secret
 
 
-def read(path: Path, form: str, **options: object) -> list[Row]:
-    return list(open_rows(path, SourceOptions(format=Format(form), **options)))  # type: ignore[arg-type]  # test options
+def read(path: Path, form: str, **options: Any) -> list[Row]:
+    return list(open_rows(path, SourceOptions(format=Format(form), **options)))
 
 
 def written(folder: Path, content: bytes | str, name: str = "file") -> Path:

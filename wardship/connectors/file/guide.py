@@ -30,6 +30,7 @@ from wardship.sdk.i18n import _
 from wardship.sdk.redact import MASK, redact_text
 
 LOOK_ROWS = 500
+_TITLE_LINES = 10  # at most, above a header
 SAMPLES = 3
 _MAX_SAMPLE_CHARS = 40
 _MAX_WORDS = 12  # a column with no more different values is a list of words
@@ -106,6 +107,14 @@ _FORMS = (
     "dd-mm-yyyy", "dd-mm-yyyy hh:mm:ss", "dd.mm.yyyy", "dd.mm.yyyy hh:mm:ss", "yyyy/mm/dd", "yyyy/mm/dd hh:mm:ss",
     "yyyymmdd",
 )  # fmt: skip
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_NAMED_FORMS = {
+    name: re.compile(pattern, re.ASCII)
+    for name, pattern in (
+        ("iso", r"\d{4}-\d\d-\d\d.*"), ("generalized", r"\d{14}(?:\.\d+)?Z"),
+        ("filetime", r"0|1\d{17}|9223372036854775807"), ("epoch_ms", r"1\d{12}"), ("epoch", r"1\d{9}"),
+    )
+}  # fmt: skip
 _EMPTY = frozenset(("-", "--", "n/a", "null", "none", "#n/a", "?"))
 _FLAGS = frozenset(("true", "false", "yes", "no", "si", "sí", "0", "1"))
 _NEVER = frozenset(("never", "nunca", "not used", "sin uso"))
@@ -171,7 +180,17 @@ def look(path: Path) -> Draft:
     options = SourceOptions(format=form)
     if form is Format.JSON:
         options = replace(options, records=_records_of(path))
-    rows: list[Row] = [row for row in itertools.islice(open_rows(path, options), LOOK_ROWS) if row.problem is None]
+    if form in TABULAR:
+        options = _below_titles(path, options)
+    first = list(itertools.islice(open_rows(path, options), LOOK_ROWS))
+    problems = [problem for row in first if (problem := row.problem or _no_text(row)) is not None]
+    if len(problems) * 2 > len(first):
+        raise ConfigError(
+            _("%(path)s: most of its first rows cannot be read (%(reason)s)")
+            % {"path": path.name, "reason": problems[0]},
+            advice=_("look at it in an editor: it must be text, or a workbook; save the list again as CSV or XLSX"),
+        )
+    rows = [row for row in first if row.problem is None]
     if not rows:
         raise ConfigError(
             _("%(path)s: no rows to look at") % {"path": path.name},
@@ -188,6 +207,38 @@ def look(path: Path) -> Draft:
             cells.setdefault(name, []).append(value)
     columns = tuple(_seen(name, values, len(rows)) for name, values in itertools.islice(cells.items(), 300))
     return Draft(path=path, options=options, rows=len(rows), columns=columns, proposed=_proposed(path, columns))
+
+
+def _below_titles(path: Path, options: SourceOptions) -> SourceOptions:
+    """With the header's line where a title or two stand above it, as a person's spreadsheet has them.
+
+    A title names one column and leaves the others without a name; a header names most of its columns. So does a row:
+    whether it is one is for the caller to see.
+    """
+    named, most = _names(path, options)
+    if named > 1 and named * 2 > most:
+        return options
+    for line in range(2, _TITLE_LINES + 2):
+        tried = replace(options, header=line)
+        below, all_of_them = _names(path, tried)
+        if below >= max(3, named + 1) and below * 2 > all_of_them:
+            return tried
+    return options
+
+
+def _names(path: Path, options: SourceOptions) -> tuple[int, int]:
+    """How many columns have a name of their own, and how many there are; (0, 0) without a readable row below them."""
+    first = next((row for row in itertools.islice(open_rows(path, options), 5) if row.problem is None), None)
+    if first is None:
+        return 0, 0
+    given = sum(name != f"column {place}" for place, name in enumerate(first.cells, start=1))
+    return given, len(first.cells)
+
+
+def _no_text(row: Row) -> str | None:
+    """What shows that the row is of a picture, an archive or the like; None: nothing does."""
+    texts = itertools.chain(row.cells, (value for value in row.cells.values() if isinstance(value, str)))
+    return "control characters: no text" if any(map(_CONTROL.search, texts)) else None
 
 
 def _flat(cells: Mapping[str, object], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -236,10 +287,10 @@ def _seen(name: str, values: Sequence[str], rows: int) -> ColumnSeen:
     filled = [value for value in stated if fold(value) not in _EMPTY]
     distinct = list(dict.fromkeys(filled))
     never = next((value for value in distinct if fold(value) in _NEVER), None)
-    date = _date_of([value for value in distinct[:200] if value != never])
+    named = looks_secret(name) or _named(name) in NAMES["credentials.secret"]
+    date = _date_of([value for value in distinct[:200] if value != never], every=named)
     is_flag = bool(filled) and {fold(value) for value in distinct} <= _FLAGS
     about = date is not None or is_flag  # "password last set", "password expires": about a secret, not one
-    named = looks_secret(name) or _named(name) in NAMES["credentials.secret"]
     secret = not about and (named or _look_secret(distinct))
     samples = tuple(MASK if secret else _shown(value) for value in distinct[:SAMPLES])
     few = len(distinct) <= _MAX_WORDS and all(len(value) <= 30 for value in distinct) and MASK not in "".join(samples)
@@ -282,30 +333,24 @@ def _is_mixed(value: str) -> bool:
     return len(value) >= 12 and " " not in value and all(any(map(kind, value)) for kind in kinds)
 
 
-def _date_of(values: Sequence[str]) -> str | None:
-    """The form that all values have; day first where both orders fit, since that cannot be told apart."""
-    if not values:
-        return None
-    if all(re.match(r"\d{4}-\d\d-\d\d", value, re.ASCII) for value in values) and _fits("iso", values):
-        return "iso"
-    named = [
-        ("generalized", r"\d{14}(?:\.\d+)?Z"), ("filetime", r"0|1\d{17}|9223372036854775807"),
-        ("epoch_ms", r"1\d{12}"), ("epoch", r"1\d{9}"),
-    ]  # fmt: skip
-    for name, pattern in named:
-        if all(re.fullmatch(pattern, value, re.ASCII) for value in values) and any(len(value) > 1 for value in values):
-            return name
-    return next((form for form in _FORMS if _fits(form, values)), None)
+def _date_of(values: Sequence[str], *, every: bool) -> str | None:
+    """The form of the values: of all where `every`, else of three in four, since a list has its 31/02/2020.
+
+    Day first where both orders fit as many, since that cannot be told apart.
+    """
+    fitting = {form: sum(_fits(form, value) for value in values) for form in (*_NAMED_FORMS, *_FORMS)}
+    best = max(fitting, key=fitting.__getitem__)
+    least = len(values) if every else len(values) * 3 / 4
+    return best if fitting[best] >= max(least, 1) and any(len(value) > 1 for value in values) else None
 
 
-def _fits(name: str, values: Sequence[str]) -> bool:
+def _fits(name: str, value: str) -> bool:
     form = date_form(name)
-    if form is None:
+    pattern = _NAMED_FORMS.get(name) or (form and form.pattern)
+    if form is None or not pattern or not pattern.fullmatch(value):
         return False
     try:
-        return all(instant_of(value, (form,), None) for value in values) and (
-            form.pattern is None or all(form.pattern.fullmatch(value) for value in values)
-        )
+        return instant_of(value, (form,), None) is not None or name == "filetime"  # its 0 is no instant
     except ValueError:
         return False
 
@@ -368,6 +413,8 @@ def _written(draft: Draft, answers: Answers) -> Iterator[str]:
     yield f"name: {_quoted(answers.name)}"
     yield "source:"
     yield f"  format: {draft.options.format.value}"
+    if draft.options.header > 1:
+        yield f"  header: {draft.options.header}  # the line that names the columns; what stands above it is skipped"
     if draft.options.records:
         yield f"  records: {_quoted('.'.join(draft.options.records))}"
     forms = sorted({column.date for column in by_field.values() if column.date and column.date != "iso"})
