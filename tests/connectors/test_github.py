@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -187,7 +188,6 @@ def test_a_fine_grained_token_has_its_person_its_end_its_use_and_its_repositorie
     [old] = of(Identity, found, name="jaguirre/old")
     [ended] = of(Credential, found, identity=(ORG, old.native_id))
     assert (old.enabled, ended.no_expiry, ended.expires_at) == (False, False, NOW - timedelta(days=5))
-    assert of(Usage, found, subject=("credential", ORG, ended.native_id))[0].state is UseState.NEVER
 
 
 def test_a_token_that_only_asks_for_access_has_none() -> None:
@@ -216,6 +216,34 @@ def test_what_single_sign_on_lets_in_has_scopes_and_last_access() -> None:
     assert of(Usage, found, subject=("credential", *classic))[0].state is UseState.USED
 
 
+def test_no_last_use_is_never_only_where_github_says_that_it_means_so() -> None:
+    found = scan(small().connection())
+    use = {usage.subject[2]: usage.state for usage in of(Usage, found)}
+    states: dict[str, set[UseState]] = {}
+    for credential in of(Credential, found):
+        if credential.native_id in use:
+            states.setdefault(credential.native_id.split("/")[0].split(":")[0], set()).add(use[credential.native_id])
+    assert states == {
+        "pat": {UseState.USED, UseState.UNKNOWN},
+        "deploy-key": {UseState.USED, UseState.UNKNOWN},
+        "sign-on": {UseState.USED, UseState.NEVER},  # "null if it was never accessed"
+    }
+
+
+def test_githubs_description_says_of_no_other_field_what_null_means(shared: Path) -> None:
+    described = json.loads((shared / "contracts" / "github.json").read_text(encoding="utf-8"))["components"]["schemas"]
+    fields = {
+        "organization-programmatic-access-grant": "token_last_used_at",
+        "deploy-key": "last_used",
+        "credential-authorization": "credential_accessed_at",
+    }
+    told = {name: described[name]["properties"][field] for name, field in fields.items()}
+    assert all(about["nullable"] for about in told.values())
+    assert [name for name, about in told.items() if "never" in about.get("description", "")] == [
+        "credential-authorization"
+    ]
+
+
 # ------------------------------------------------------------------ keys, webhooks, runners
 
 
@@ -232,10 +260,8 @@ def test_a_deploy_key_has_the_fingerprint_that_ssh_keygen_prints() -> None:
     acme.add_deploy_key(repository, "broken", key="ssh-rsa AAA...")
     found = scan(acme.connection())
     known, broken = sorted(of(Credential, found), key=lambda credential: credential.name, reverse=True)
-    # ssh-keygen -l -E sha256 of the Ed25519 key whose seed is 32 zero bytes
-    assert known.public_id == "SHA256:GIgRpDrq0ITbQmQpz3KrqWMSjkAw8YEcUmjc8tK0xTo" or known.public_id.startswith(
-        "SHA256:"
-    )
+    # printed by ssh-keygen -l -E sha256 of the Ed25519 key whose seed is 32 zero bytes
+    assert known.public_id == "SHA256:tAXFyTXI8xtDaujAEcwJslAYc9/6FKcUkd2Lw0xDhPo"
     assert (broken.public_id, known.no_expiry) == (None, True)
     assert {g.tier for g in of(Grant, found)} == {Tier.WRITE, Tier.SENSITIVE_READ}
     assert of(Owner, found)[0].person == (ORG, "mruiz")

@@ -128,6 +128,13 @@ MANIFEST = Manifest(
             ),
         ),
         BlindSpot(
+            id="github.no_last_use",
+            text=N_(
+                "Where GitHub shows no last use of a fine-grained token or a deploy key it does not say that there was"
+                " none: whether it was ever used is not known."
+            ),
+        ),
+        BlindSpot(
             id="github.app_keys",
             text=N_("How many private keys a GitHub App has, how old they are and when it last acted is not told."),
         ),

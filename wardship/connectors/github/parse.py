@@ -322,7 +322,8 @@ class Parser:
                 }
             ),
         )
-        yield self._use(("credential", *key), "github.credential_authorizations", item, "credential_accessed_at")
+        accessed = ("github.credential_authorizations", item, "credential_accessed_at")
+        yield self._use(("credential", *key), *accessed, null=UseState.NEVER)
         for scope in dict.fromkeys(item.texts("scopes")):
             tier = facts.scope_tier(scope)
             if tier is None:
@@ -475,10 +476,19 @@ class Parser:
             confidence=confidence,
         )
 
-    def _use(self, subject: tuple[str, str, str], source: str, item: Fields, name: str) -> Usage:
-        """Last use as GitHub tells it. Null in words is "not once"; an absent or odd field is not known."""
+    def _use(
+        self,
+        subject: tuple[str, str, str],
+        source: str,
+        item: Fields,
+        name: str,
+        *,
+        null: UseState = UseState.UNKNOWN,
+    ) -> Usage:
+        """Last use as GitHub tells it. `null`: what GitHub's description says that null means, which it does only of
+        `credential_accessed_at` ("never accessed"). An absent or odd field is not known."""
         at = item.instant(name)
-        state = UseState.USED if at else UseState.NEVER if item.raw.get(name, "") is None else UseState.UNKNOWN
+        state = UseState.USED if at else null if item.raw.get(name, "") is None else UseState.UNKNOWN
         return Usage(subject=subject, source=source, state=state, last_used_at=at)
 
 

@@ -167,7 +167,7 @@ def _variable(where: Where, item: Fields) -> Iterable[Record]:
 
 
 def _workflow(where: Where, item: Fields) -> Iterable[Record]:
-    """A workflow file: who uses which secret and which identity, and as whom it may present itwhere."""
+    """A workflow file: who uses which secret and which identity, and as whom it may present itself."""
     repository = item.matching("repository", REPOSITORY).lower()
     path = item.text("path")
     if path is None:
