@@ -25,9 +25,9 @@ from tests.connectors.git_reading import (
 )
 from wardship.connectors.git import MANIFEST, connect, import_files, read_value
 from wardship.connectors.git.reader import GitConnector
-from wardship.model.access import Credential
-from wardship.model.errors import ConfigError, UnexpectedResponse
-from wardship.model.exposure import Dependency, Exposure, Place
+from wardship.model.access import Credential, CredentialType
+from wardship.model.errors import ConfigError, DataError, UnexpectedResponse
+from wardship.model.exposure import Dependency, DetectorTier, Exposure, Place
 from wardship.model.identity import System
 from wardship.model.scan import Scope
 from wardship.sdk.testing import read_scope
@@ -410,6 +410,38 @@ def certificate() -> bytes:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "shop.example")])
     made = x509.CertificateBuilder(name, name, key.public_key(), 1, datetime(2026, 1, 1), datetime(2027, 1, 1))
     return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def test_a_private_key_in_a_binary_file_is_an_exposure(shop: Repository, tmp_path: Path, clock: Clock) -> None:
+    from cryptography.hazmat.primitives import serialization as forms
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    der = key.private_bytes(forms.Encoding.DER, forms.PrivateFormat.PKCS8, forms.NoEncryption())
+    shop.commit({"tls/server.key": der})
+    (found,) = exposures(reading(shop.connection("c", clock=clock, cache=tmp_path / "cache")))
+    assert (found.detector, found.tier, found.credential_type) == (
+        "private_key", DetectorTier.PROVIDER, CredentialType.CERTIFICATE,
+    )  # fmt: skip
+    assert (found.public_id or "").startswith("SHA256:")
+    assert found.fingerprint
+
+
+@pytest.mark.parametrize(
+    "bent", [{"confidence": 1.5}, {"detector": "a b"}, {"tier": "sure"}, {"fingerprint": "x"}, {"in_head": "no"}]
+)
+def test_a_bent_secret_is_refused_with_a_reason(
+    shop: Repository, tmp_path: Path, clock: Clock, bent: dict[str, object]
+) -> None:
+    """Raw items are kept, and replayed later: what comes back may be of another version, or have been changed."""
+    shop.commit({"a.txt": token("a")})
+    there = shop.connection("c", clock=clock, cache=tmp_path / "cache")
+    items = [item for item in reading(there).items if item["is"] == "exposure"]
+    connector = connect(there)
+    (scope,) = connector.scopes()
+    assert len(list(connector.parse(scope, items[0]))) == 1
+    with pytest.raises(DataError):
+        list(connector.parse(scope, {**items[0], **bent}))
 
 
 def test_a_shallow_clone_is_never_complete(shop: Repository, tmp_path: Path, clock: Clock) -> None:

@@ -13,7 +13,7 @@ from wardship.model.exposure import DetectorTier, Exposure, Place
 from wardship.model.secret import Secret
 from wardship.sdk.connector import DriftLog
 from wardship.sdk.fields import Fields
-from wardship.secrets.finding import Found, told
+from wardship.secrets.finding import Found
 from wardship.secrets.hit import Hit
 
 VALUE = "c4nary" + "-" + "value"
@@ -36,7 +36,7 @@ def read(item: dict[str, Any]) -> Found:
 
 
 def test_everything_but_the_value_comes_back() -> None:
-    item = told(HIT, "0" * 32)
+    item = HIT.told("0" * 32)
     assert VALUE not in json.dumps(item)
     found = read(json.loads(json.dumps(item)))
     assert (found.detector, found.tier, found.confidence) == (HIT.detector, HIT.tier, HIT.confidence)
@@ -47,7 +47,7 @@ def test_everything_but_the_value_comes_back() -> None:
 
 
 def test_a_value_without_a_fingerprint_is_one_without() -> None:
-    assert read(told(HIT, None)).fingerprint is None
+    assert read(HIT.told(None)).fingerprint is None
 
 
 @pytest.mark.parametrize(
@@ -66,4 +66,4 @@ def test_a_value_without_a_fingerprint_is_one_without() -> None:
 )
 def test_what_was_bent_on_the_way_is_a_data_error(bent: dict[str, Any]) -> None:
     with pytest.raises(DataError):
-        read({**told(HIT, "0" * 32), **bent})
+        read({**HIT.told("0" * 32), **bent})

@@ -1,6 +1,6 @@
-"""A hit on its way out of a reader: everything but the value, as JSON; and back, from what may have been bent.
+"""What `Hit.told` let out of a reader, taken back in `parse`: it may have been bent on the way.
 
-item = told(hit, fingerprint(hit.value))     # in the reader: the value ends here
+item = hit.told(fingerprint(hit.value))      # in the reader: the value ends here
 found = Found.of(item)                       # in `parse`: raises DataError for what is no such item
 Exposure(..., **found.columns())
 """
@@ -17,32 +17,15 @@ from wardship.model.access import CredentialType
 from wardship.model.errors import DataError
 from wardship.model.exposure import DetectorTier
 from wardship.sdk.fields import Fields
-from wardship.secrets.hit import Hit
 
 _DETECTOR = re.compile(r"[\w.:-]{1,128}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")
-_MAX_NAME = 200
 _Word = TypeVar("_Word", bound=StrEnum)
-
-
-def told(hit: Hit, fingerprint: str | None) -> dict[str, Any]:
-    """The hit as a JSON object. None: the value is too short for a fingerprint."""
-    return {
-        "detector": hit.detector,
-        "tier": hit.tier.value,
-        "confidence": hit.confidence,
-        "type": hit.type.value,
-        "line": hit.line,
-        "column": hit.column,
-        "fingerprint": fingerprint,
-        "public_id": hit.public_id,
-        "name": hit.name[:_MAX_NAME] if hit.name else None,
-    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What `told` said. `line` is 1-based; None where the place has no lines."""
+    """What `Hit.told` said. `line` is 1-based; None where the place has no lines."""
 
     detector: str
     tier: DetectorTier
@@ -55,7 +38,7 @@ class Found:
 
     @classmethod
     def of(cls, item: Fields) -> Found:
-        """Raises DataError for anything that `told` does not write."""
+        """Raises DataError for anything that `Hit.told` does not write."""
         confidence = item.raw.get("confidence")
         if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
             raise DataError("a secret without a confidence within 0..1")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from wardship.model.access import CredentialType
 from wardship.model.exposure import DetectorTier
 from wardship.model.secret import Secret
+
+_MAX_NAME = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +31,20 @@ class Hit:
     value: Secret
     name: str | None = None  # the variable, key or element that holds it
     public_id: str | None = None
+
+    def told(self, fingerprint: str | None) -> dict[str, Any]:
+        """Everything but the value, as JSON: what leaves a reader, and `finding.Found` takes back.
+
+        `fingerprint` None: the value is too short for one.
+        """
+        return {
+            "detector": self.detector,
+            "tier": self.tier.value,
+            "confidence": self.confidence,
+            "type": self.type.value,
+            "line": self.line,
+            "column": self.column,
+            "fingerprint": fingerprint,
+            "public_id": self.public_id,
+            "name": self.name[:_MAX_NAME] if self.name else None,
+        }

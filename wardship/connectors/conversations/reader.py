@@ -31,7 +31,7 @@ from wardship.sdk.environment import environment_of
 from wardship.sdk.fields import Fields
 from wardship.sdk.i18n import N_, _
 from wardship.secrets import Engine, Hit, load_engine
-from wardship.secrets.finding import Found, told
+from wardship.secrets.finding import Found
 
 PAGE_ITEMS = 500
 MIN_FINGERPRINT = 4  # characters, as elsewhere: a shorter value says nothing about where else it is used
@@ -281,7 +281,7 @@ def _item(export: Export, one: _Seen) -> dict[str, Any]:
         "is": "exposure",
         "location": one.last.location,
         "place": export.place.value,
-        **told(hit, one.fingerprint),
+        **hit.told(one.fingerprint),
         "revision": one.last.id,
         "occurrences": one.messages,
         "in_head": one.newest,

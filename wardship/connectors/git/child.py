@@ -23,6 +23,8 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from wardship.connectors.git import sandbox
+from wardship.model.access import CredentialType
+from wardship.model.exposure import DetectorTier
 from wardship.model.secret import Secret
 from wardship.sdk.ci_files import Reference, workflow_references
 from wardship.secrets import Engine, Hit, fingerprint
@@ -130,7 +132,7 @@ class _Work:
                 continue
             hits = scan(data, path=path)
             if hits:
-                yield from ((index, "hit", self._hit(hit)) for hit in hits[:MAX_HITS])
+                yield from ((index, "hit", hit.told(self._fingerprint(hit.value))) for hit in hits[:MAX_HITS])
             if path.lower().endswith(_KEY_FILES) or _CERTIFICATE in data:
                 yield from ((index, kind, body) for kind, body in self._material(data, path, hits))
             if is_ci_file(path):
@@ -174,19 +176,6 @@ class _Work:
     def _fingerprint(self, value: Secret) -> str | None:
         return fingerprint(self._pepper, value) if len(value.reveal().strip()) >= MIN_FINGERPRINT else None
 
-    def _hit(self, hit: Hit) -> dict[str, Any]:
-        return {
-            "detector": hit.detector,
-            "tier": hit.tier.value,
-            "confidence": hit.confidence,
-            "type": hit.type.value,
-            "line": hit.line,
-            "column": hit.column,
-            "fingerprint": self._fingerprint(hit.value),
-            "public_id": hit.public_id,
-            "name": hit.name[:200] if hit.name else None,
-        }
-
     def _material(self, data: bytes, path: str, hits: list[Hit]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Certificates; and private keys that the engine, which reads text, did not see."""
         seen = {self._fingerprint(hit.value) for hit in hits} | {hit.public_id for hit in hits if hit.public_id}
@@ -196,7 +185,7 @@ class _Work:
             elif one.kind == "private_key" and one.value is not None:
                 key = self._fingerprint(one.value)
                 if key not in seen and one.public_id not in seen:
-                    yield "hit", _private_key(one, key)
+                    yield "hit", _private_key(one, one.value, len(data)).told(key)
 
 
 def _is(blob: str, data: bytes) -> bool:
@@ -220,18 +209,20 @@ def _certificate(one: Material) -> dict[str, Any]:
     }
 
 
-def _private_key(one: Material, key: str | None) -> dict[str, Any]:
-    return {
-        "detector": "private_key",
-        "tier": "provider",
-        "confidence": 0.5 if one.encrypted else 0.95,
-        "type": "ssh_key" if one.format in ("OPENSSH", "PPK") else "certificate",
-        "line": one.line or 1,
-        "column": 1,
-        "fingerprint": key,
-        "public_id": one.public_id,
-        "name": None,
-    }
+def _private_key(one: Material, value: Secret, size: int) -> Hit:
+    """The key as a hit; it stands somewhere in a file of `size` bytes."""
+    return Hit(
+        detector="private_key",
+        tier=DetectorTier.PROVIDER,
+        confidence=0.5 if one.encrypted else 0.95,
+        type=CredentialType.SSH_KEY if one.format in ("OPENSSH", "PPK") else CredentialType.CERTIFICATE,
+        start=0,
+        end=size,
+        line=one.line or 1,
+        column=1,
+        value=value,
+        public_id=one.public_id,
+    )
 
 
 def _reference(one: Reference) -> dict[str, Any]:

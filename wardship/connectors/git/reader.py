@@ -85,7 +85,7 @@ class GitConnector:
             yield from pages.of(reading.items(), reading.problems)
 
     def parse(self, scope: Scope, item: Any) -> Iterable[Record]:
-        return list(report.records(scope.authority, item))
+        return list(report.records(scope.authority, item, self.drift))
 
     def confirm(self, scope: Scope, family: str, native_id: str) -> bool | None:
         """Nothing in a repository has an address of its own that could be asked for."""

@@ -13,9 +13,11 @@ from wardship.connectors.git.pool import shown
 from wardship.connectors.git.state import Change, Found
 from wardship.model.access import Credential, CredentialType
 from wardship.model.errors import DataError
-from wardship.model.exposure import Dependency, DetectorTier, Exposure
+from wardship.model.exposure import Dependency, Exposure
 from wardship.model.identity import System
-from wardship.sdk.connector import Record
+from wardship.sdk.connector import Drift, Record
+from wardship.sdk.fields import Fields
+from wardship.secrets import finding
 from wardship.secrets.places import environment_of_path, place_of
 
 MAX_LOCATION_BYTES = 800  # of a path as location; a longer one is shortened in the middle and keeps a digest
@@ -100,7 +102,7 @@ def _exposures(
 # ------------------------------------------------------------------ one item
 
 
-def records(authority: str, item: Any) -> Iterator[Record]:
+def records(authority: str, item: Any, drift: Drift) -> Iterator[Record]:
     """The records of one raw item. Raises DataError."""
     if not isinstance(item, dict):
         raise DataError("an item that is no object")
@@ -120,7 +122,7 @@ def records(authority: str, item: Any) -> Iterator[Record]:
                 },
             )
         case "exposure":
-            yield _exposure(authority, item)
+            yield _exposure(authority, item, finding.Found.of(Fields(item, "exposure", drift)))
         case "certificate":
             yield _certificate(authority, item)
         case "reference":
@@ -139,28 +141,20 @@ def location_of(path: str) -> str:
     return f"{raw[:half].decode('utf-8', 'ignore')}...{digest}...{raw[-half:].decode('utf-8', 'ignore')}"
 
 
-def _exposure(authority: str, item: Mapping[str, Any]) -> Exposure:
+def _exposure(authority: str, item: Mapping[str, Any], found: finding.Found) -> Exposure:
     path = _text(item, "path")
-    confidence = item.get("confidence")
     in_head = item.get("in_head")
-    if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not isinstance(in_head, bool | None):
-        raise DataError("an exposure without confidence or state")
+    if not isinstance(in_head, bool | None):
+        raise DataError("an exposure without a state")
     return Exposure(
         authority=authority,
         location=location_of(path),
-        detector=_text(item, "detector"),
-        tier=_word(DetectorTier, item, "tier"),
-        confidence=float(confidence),
+        **found.columns(),
         place=place_of(path),
-        fingerprint=_maybe(item, "fingerprint"),
-        credential_type=_word(CredentialType, item, "type"),
-        public_id=_maybe(item, "public_id"),
-        line=_number(item, "line"),
         revision=_text(item, "revision"),
         occurrences=_number(item, "occurrences"),
         in_head=in_head,
         environment=environment_of_path(path),
-        name=_maybe(item, "name"),
         introduced_by=_maybe(item, "introduced_by"),
         introduced_at=_instant(item, "introduced_at"),
         removed_at=_instant(item, "removed_at"),
@@ -238,13 +232,6 @@ def _number(item: Mapping[str, Any], key: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 40:
         raise DataError(f"{key} is no count")
     return value
-
-
-def _word(kinds: Any, item: Mapping[str, Any], key: str) -> Any:
-    try:
-        return kinds(item.get(key))
-    except ValueError:
-        raise DataError(f"{key} is none of ours") from None
 
 
 def _instant(item: Mapping[str, Any], key: str) -> datetime | None:

@@ -40,7 +40,6 @@ from wardship.sdk.connector import (
 from wardship.sdk.i18n import _
 from wardship.sdk.paging import HeaderLink, Page
 from wardship.secrets import Engine, load_engine
-from wardship.secrets.finding import told
 
 PAGE = 100
 VARIABLES_PAGE = 30  # GitHub's own limit for variables
@@ -363,7 +362,7 @@ class GitHubConnector:
                 found = self._engine.scan(f"{name}={value}\n".encode("utf-8", "replace"), path=".env")
             for hit in found:
                 mark = self._fingerprint(hit.value)
-                hits[hit.detector, mark] = told(hit, mark)
+                hits[hit.detector, mark] = hit.told(mark)
         return {"variable": keep.only(raw, names), "hits": list(hits.values())}
 
     # -------------------------------------------------------------- workflows
