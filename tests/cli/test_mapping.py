@@ -34,7 +34,7 @@ def test_from_a_strange_file_to_findings_in_three_commands(run: Command, account
     check = run("mapping", "check", out, accounts)
     assert check.code == 0
     assert "2 rows read, 0 of them unreadable" in check.out
-    assert "Identity: 2" in check.out
+    assert "identity: 2" in check.out
     assert "Not declared as the whole population" in check.out
     done = run("import", "file", accounts, f"mapping={out}", "--workspace", tmp_path / "ws")
     assert done.code == 3  # honest: a file that is not the whole population is a partial reading
@@ -50,6 +50,18 @@ def test_a_proposal_is_printed_without_out_and_nothing_is_overwritten(run: Comma
     assert refused.code == 2
     assert "there already" in refused.err
     assert accounts.read_text(encoding="utf-8") == CSV
+
+
+def test_a_check_speaks_the_language_of_its_reader(run: Command, accounts: Path, tmp_path: Path) -> None:
+    """But for what stands in the file and in the mapping: the names of columns and fields."""
+    out = tmp_path / "m.yaml"
+    accounts.write_text("login;enabled\nsvc1;true\nsvc2;false\n", encoding="utf-8")
+    run("mapping", "new", accounts, "--out", out, "--yes")
+    ran = run("mapping", "check", out, accounts, "--language", "es")
+    assert "  identidad: 2\n" in ran.out
+    assert "enabled=sí" in ran.out
+    for english in ("Identity", "Credential", "Owner", "True", "False"):
+        assert english not in ran.out
 
 
 def test_a_check_shows_what_would_be_quarantined(run: Command, accounts: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_what_is_about_a_secret_is_no_secret(tmp_path: Path, clock: Clock) -> No
     draft = mapping.look(path)
     assert draft.proposed.columns["credentials.last_rotated_at"] == "password last set"
     result = mapping.dry_run(str(proposal(path, tmp_path)), path, clock, show=0)
-    assert result.made == {"Identity": 2, "Credential": 2}
+    assert result.made == {"identity": 2, "credential": 2}
 
 
 def test_values_that_look_like_secrets_are_not_shown_whatever_their_column_is_called(tmp_path: Path) -> None:
@@ -155,11 +155,11 @@ def test_a_column_named_like_a_secret_is_one_unless_every_value_is_a_date(tmp_pa
 def test_the_proposal_reads_the_file_it_was_made_for(spanish: Path, tmp_path: Path, clock: Clock) -> None:
     result = mapping.dry_run(str(proposal(spanish, tmp_path)), spanish, clock, show=3)
     assert (result.rows, result.wrong, result.unmapped) == (40, 0, [])
-    assert result.made == {"Identity": 40, "Owner": 40, "Usage": 40, "Grant": 80, "Credential": 40}
+    assert result.made == {"identity": 40, "owner": 40, "usage": 40, "grant": 80, "credential": 40}
     assert result.drift == {}
     assert not result.complete
-    assert [row["record"] for row in result.shown] == ["Identity", "Credential", "Grant"]
-    assert "enabled=True" in result.shown[0]["fields"]
+    assert [row["family"] for row in result.shown] == ["identity", "credential", "grant"]
+    assert "enabled=yes" in result.shown[0]["fields"]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_every_format_can_be_proposed_and_read(tmp_path: Path, clock: Clock, nam
     path = tmp_path / name
     path.write_text(text)
     result = mapping.dry_run(str(proposal(path, tmp_path)), path, clock, show=9)
-    assert result.made == {"Identity": 1, "Owner": 1}
+    assert result.made == {"identity": 1, "owner": 1}
     assert result.wrong == 0
 
 

@@ -14,6 +14,7 @@ from wardship.cli.kit import Run
 from wardship.model.errors import ConfigError
 from wardship.sdk.display import visible
 from wardship.sdk.i18n import N_, _, format_instant, format_number
+from wardship.sdk.words import word
 
 
 def add_to(root: kit.Group) -> None:
@@ -116,8 +117,8 @@ def _tell(run: Run, result: Any, rows: int) -> None:
         _("%(rows)s rows read, %(wrong)s of them unreadable")
         % {"rows": format_number(result.rows), "wrong": format_number(result.wrong)}
     )
-    for kind, count in sorted(result.made.items()):
-        run.say(f"  {kind}: {format_number(count)}")
+    for family, count in sorted(result.made.items()):
+        run.say(f"  {word('family', family)}: {format_number(count)}")
     for reason in result.reasons[:rows]:
         run.say(_("  would be quarantined: %(reason)s") % {"reason": visible(reason, 200)})
     for (place, what), times in sorted(result.drift.items())[:20]:

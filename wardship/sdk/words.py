@@ -96,6 +96,7 @@ _FAMILIES = {
     "identity": N_("identity"),
     "credential": N_("credential"),
     "grant": N_("grant"),
+    "usage": N_("use"),
     "owner": N_("owner"),
     "person": N_("person"),
     "supplier": N_("supplier"),

@@ -13,6 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from wardship.model.access import UseState
 from wardship.model.errors import ConfigError, ConnectorError, DataError
 from wardship.model.identity import System
 from wardship.model.secret import Secret
@@ -20,6 +21,7 @@ from wardship.sdk import registry
 from wardship.sdk.connector import Connection
 from wardship.sdk.i18n import N_, _
 from wardship.sdk.redact import redact_text
+from wardship.sdk.words import word
 from wardship.services.formats import Column, Row
 
 CONNECTOR = "file"
@@ -40,7 +42,7 @@ SEEN_COLUMNS = (
     Column(name="proposed", label=N_("Proposed as")),
 )
 RECORD_COLUMNS = (
-    Column(name="record", label=N_("Record")),
+    Column(name="family", label=N_("Record")),
     Column(name="id", label=N_("Id")),
     Column(name="fields", label=N_("Fields")),
 )
@@ -53,7 +55,7 @@ class DryRun:
     rows: int
     wrong: int
     reasons: Sequence[str]
-    made: Mapping[str, int]  # records by kind
+    made: Mapping[str, int]  # records by family
     shown: Sequence[Row]  # the first records, columns RECORD_COLUMNS
     unmapped: Sequence[str]
     drift: Mapping[tuple[str, str], int]
@@ -121,7 +123,7 @@ def dry_run(mapping: str, path: Path, clock: Callable[[], datetime], *, show: in
                         reasons.append(str(redact_text(refused.message)))
                     continue
                 rows += bool(records)
-                made.update(type(one).__name__ for one in records)
+                made.update(_family(one) for one in records)
                 shown += [_shown(one) for one in records[: max(show - len(shown), 0)]]
     except ConnectorError as refused:
         raise ConfigError(refused.message, advice=refused.advice) from None
@@ -148,27 +150,33 @@ def _no_key(_value: Secret) -> str:
     return "fingerprint"
 
 
+def _family(record: Any) -> str:
+    return type(record).__name__.lower()
+
+
 def _shown(record: Any) -> Row:
-    """A record for a reader: its kind, its id, and what else it says."""
+    """A record for a reader: its family, its id, and what else it says. Fields are called as a mapping calls them."""
     told: dict[str, Any] = {one.name: getattr(record, one.name) for one in dataclasses.fields(record)}
     told.pop("authority", None)
     named = [told.pop(name) for name in ("native_id", "identity", "subject", "consumer") if name in told][:1]
     default = {one.name: one.default for one in dataclasses.fields(record) if one.default is not dataclasses.MISSING}
     fields = {name: value for name, value in told.items() if value not in (None, (), {}) and value != default.get(name)}
     return {
-        "record": type(record).__name__,
-        "id": _plain(named[0]) if named else None,
-        "fields": ", ".join(f"{name}={_plain(value)}" for name, value in fields.items()),
+        "family": _family(record),
+        "id": _plain("id", named[0]) if named else None,
+        "fields": ", ".join(f"{name}={_plain(name, value)}" for name, value in fields.items()),
     }
 
 
-def _plain(value: Any) -> str:
+def _plain(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Enum):
-        return str(value.value)
+        return word("use_state" if isinstance(value, UseState) else name, str(value.value))
     if isinstance(value, tuple):
-        return " ".join(_plain(one) for one in value)
+        return " ".join(_plain(name, one) for one in value)
     return str(value)
 
 
