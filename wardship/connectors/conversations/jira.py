@@ -99,13 +99,12 @@ class JiraExport:
         with self._path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
             first = stream.readline(1024 * 1024)
             delimiter = max(",;\t", key=first.count)
-            csv.field_size_limit(MAX_TEXT_CHARS)
             header = next(csv.reader(io.StringIO(first), delimiter=delimiter), [])
             reader = csv.reader(stream, delimiter=delimiter)
             while True:
                 line = reader.line_num + 2
                 try:
-                    cells = next(reader)
+                    cells = _next(reader)
                 except StopIteration:
                     return
                 except csv.Error:
@@ -209,6 +208,15 @@ class JiraExport:
                 author=_person(given.get("author")),
                 written=given.get("created"),
             )
+
+
+def _next(reader: Iterator[list[str]]) -> list[str]:
+    """The next row, with cells as long as a message may be. The limit belongs to the process: it is given back."""
+    before = csv.field_size_limit(MAX_TEXT_CHARS)
+    try:
+        return next(reader)
+    finally:
+        csv.field_size_limit(before)
 
 
 def _issue(key: str, text: str, *, author: Any, written: Any) -> Message | Unread:
