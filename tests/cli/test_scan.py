@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from tests.cli.conftest import Command
+from wardship.app import App
+from wardship.store import leases, tables
 
 
 @pytest.fixture
@@ -49,6 +53,26 @@ def test_why_a_system_was_not_read_is_said_even_when_quiet(run: Command, tmp_pat
     assert "no git repository in" in ran.err
     assert "Next:" in ran.err
     assert "Reading code" not in ran.err
+
+
+def test_a_scan_beside_another_says_so_and_what_to_do(run: Command, tmp_path: Path) -> None:
+    """Both share one unfinished scan; the other process holds its only area."""
+    register = tmp_path / "suppliers.csv"
+    register.write_text("supplier id,name\n1,Contoso\n", encoding="utf-8")
+    assert run("init", "-w", "w").code == 0
+    assert run("connect", "add", "suppliers", "register", f"path={register}", "-w", "w").code == 0
+    assert run("scan", "register", "-w", "w").code == 0
+    with App.open(Path("w")) as app, app.db.bookkeep() as conn:
+        (area,) = conn.scalars(sa.select(tables.scan_scope.c.scope_key))
+        conn.execute(sa.update(tables.scan).values(status="running", finished_at=None))
+        conn.execute(sa.update(tables.scan_scope).values(status="running", phase="reading"))
+        assert leases.take(conn, f"scope:{area}", "elsewhere/1/x", app.clock(), timedelta(hours=1))
+    ran = run("scan", "register", "-w", "w")
+    assert "0 of 1 (0%) areas read completely" in ran.err
+    for told in (ran, run("scan", "register", "-w", "w", "-q")):
+        assert told.code == 3
+        assert "areas that another scan is reading, left to it: 1" in told.err
+        assert "Next: let it end" in told.err
 
 
 def details(tmp_path: Path) -> Path:

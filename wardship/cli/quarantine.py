@@ -66,6 +66,7 @@ def add_to(root: kit.Group) -> None:
             _("%(read)d records could be read now, %(left)d still cannot.")
             % {"read": sum(one.replayed for one in done), "left": left}
         )
-        for scope in (scope for one in done for scope in one.busy):
-            run.note(_("%(scope)s is being scanned: try again later") % {"scope": scope})
-        return kit.INCOMPLETE if left else kit.DONE
+        busy = [scope for one in done for scope in one.busy]
+        for scope in busy:
+            run.warn(_("%(scope)s is being scanned: try again later") % {"scope": scope})
+        return kit.INCOMPLETE if left or busy else kit.DONE

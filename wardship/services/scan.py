@@ -230,7 +230,8 @@ def _outcome(connection: Connection, report: ScanReport) -> Outcome:
         connection=connection.name,
         connector=connection.connector,
         resumed=report.resumed,
-        areas=len(report.coverage) + len(report.busy),
+        # Processes share the unfinished scan of a connection: the reading of an area that another holds is there too.
+        areas=len({one.scope.key for one in report.coverage} | {one.key for one in report.busy}),
         complete=sum(one.status is ScopeStatus.COMPLETE for one in report.coverage),
         items=sum(one.items for one in report.coverage),
         quarantined=sum(one.quarantined for one in report.coverage),
