@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
+from wardship.app import App
 from wardship.cli import reference
 from wardship.cli.kit import Command as OurCommand
 from wardship.cli.main import main, root
+from wardship.services import audit
 
 ALL = list(reference.commands(root))
 
@@ -119,11 +122,31 @@ def test_the_version_is_told(run: Command) -> None:
     assert run("--version").out.startswith("wardship ")
 
 
-def test_a_reader_who_leaves_is_no_error(demo: Path) -> None:
-    line = f"{sys.executable} -m wardship export grants -w {demo} -o jsonl | head -1"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {line}"], capture_output=True, text=True, check=False)
-    assert json.loads(done.stdout)["uid"].startswith("gr_")
-    assert "Traceback" not in done.stderr
+def piped(words: str, reader: str) -> tuple[list[int], str, str]:
+    """The exit codes of `wardship WORDS | READER` in a real shell, and what came out of both streams."""
+    line = f'{sys.executable} -m wardship {words} | {reader}; echo "${{PIPESTATUS[*]}}" >&2'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    *told, codes = done.stderr.splitlines()
+    return [int(code) for code in codes.split()], done.stdout, "\n".join(told)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "json"])
+def test_a_reader_who_leaves_is_no_error_and_the_export_is_on_record(demo: Path, tmp_path: Path, form: str) -> None:
+    own = shutil.copytree(demo, tmp_path / "own")
+    codes, out, err = piped(f"export grants -w {own} -o {form}", "head -1")
+    assert codes == [0, 0]
+    assert out.count("\n") == 1
+    assert err == ""
+    with App.open(own) as app:
+        (newest,) = audit.entries(app.workspace, limit=1)
+    assert (newest.action, newest.details["rows"]) == ("list.exported", None)
+
+
+@pytest.mark.parametrize(("words", "code"), [("--help", 0), ("rules list", 0), ("nonsense", 2), ("inventory -w no", 2)])
+def test_a_reader_who_is_gone_already_changes_no_exit_code(words: str, code: int) -> None:
+    codes, _out, err = piped(f"{words} 2>&1", "true")
+    assert codes == [code, 0]
+    assert err == ""
 
 
 def test_ctrl_c_stops_a_scan_and_the_next_run_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -409,3 +409,11 @@ def test_a_partial_clone_fetches_nothing(repo: Repo, tmp_path: Path) -> None:
     lines = f"r {repo.head()} r {'0' * 40}\n".encode()
     assert "does not hold" in repo.wardship("hook", "run", "--stage", "pre-push", given=lines, code=3)
     assert not ran.exists()
+
+
+def test_who_reads_no_further_is_stopped_all_the_same(repo: Repo) -> None:
+    """`git commit | head -1`: the words of the check have nowhere to go, its verdict has."""
+    repo.write("config.py", LINE)
+    repo.git("add", "-A")
+    repo.run("bash", "-c", "set -o pipefail; git commit -m change 2>&1 | true", code=1)
+    repo.git("rev-parse", "--verify", "-q", "HEAD", code=1)

@@ -138,13 +138,14 @@ def _add_run(hook: kit.Group) -> None:
             record_file.write_text(ran.record.line() + "\n", encoding="utf-8")
         if sarif_file:
             sarif_file.write_text(_sarif(ran, repository, stage) + "\n", encoding="utf-8")
+        run.code = kit.FINDINGS if ran.blocked and stage != "post-commit" else kit.DONE
         if form == "sarif":
             run.say(_sarif(ran, repository, stage))
         elif form == "json":
             run.say(_json(ran))
         else:
             _tell(run, ran, guard.Stage(stage), now.date())
-        return kit.FINDINGS if ran.blocked and stage != "post-commit" else kit.DONE
+        return run.code
 
 
 def _engine() -> Engine:

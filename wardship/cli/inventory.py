@@ -196,7 +196,11 @@ def add_to(root: kit.Group) -> None:
         with work.opened(run) as app, app.facts() as facts:
             about = listings.about(facts, app.actor, app.clock(), wanted.describe())
             listing = listings.listing_of(app.db, facts, thing, chosen=wanted, about=about)
-            rows = kit.emit(run, listing)
+            try:
+                rows = kit.emit(run, listing)
+            except (BrokenPipeError, KeyboardInterrupt):  # what was written until then was taken all the same
+                listings.record_export(app.db, app.actor, listing, form=run.format, rows=None)
+                raise
             listings.record_export(app.db, app.actor, listing, form=run.format, rows=rows)
 
     coverage = kit.group(

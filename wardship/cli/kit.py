@@ -33,6 +33,7 @@ class Run:
     quiet: bool = False
     output: str | None = None  # None: a table, or what the name of `out` says
     out: Path | None = None
+    code: int = DONE  # what the command will end with, once that is known: a reader who leaves does not change it
 
     def say(self, text: str = "") -> None:
         """A result for the reader, on standard output."""

@@ -2,6 +2,7 @@
 
 Exit codes: 0 done, 1 findings at or over --fail-on, 2 wrong usage or settings,
 3 incomplete (something could not be read), 4 internal; 130 stopped by Ctrl-C.
+A reader of the output who leaves early (`| head`) changes nothing: 0, or what was known by then.
 """
 
 from __future__ import annotations
@@ -86,24 +87,48 @@ for _part in (start, connect, scan, mapping, inventory, finding, leaks, hook, ru
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    run = kit.Run()
     _choose_language(words)
+    if os.environ.get("_WARDSHIP_COMPLETE"):  # a shell that completes a line
+        root.main(words, prog_name="wardship")
     try:
-        result = root.main(args=words, prog_name="wardship", standalone_mode=False)
+        _run(words, run)
         sys.stdout.flush()
-    except click.ClickException as error:
-        return _refuse(error)
-    except (KeyboardInterrupt, click.Abort):
-        return _stopped()
     except BrokenPipeError:
-        # The reader of our output has left (`| head`): nothing is wrong, and nothing more can be said.
+        # The reader of our output has left (`| head`): nothing is wrong, and nothing more can be said. Python writes
+        # out what is left when it ends, and would complain.
         with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return kit.DONE
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(nowhere, stream.fileno())
+    return run.code
+
+
+def _run(words: list[str], run: kit.Run) -> None:
+    """Runs one command; `run.code` is known before anything is said about it.
+
+    Not by `root.main`: click would answer a reader who has left with exit code 1.
+    """
+    try:
+        with root.make_context("wardship", words, obj=run) as context:
+            result = root.invoke(context)
+        run.code = result if isinstance(result, int) else kit.DONE
+    except click.exceptions.Exit as left:
+        run.code = left.exit_code
+    except click.ClickException as error:
+        run.code = kit.USAGE
+        _refuse(error)
+    except (KeyboardInterrupt, click.Abort):
+        run.code = kit.INTERRUPTED
+        _stopped()
+    except BrokenPipeError:
+        raise
     except Error as error:
-        return _explain(error)
+        run.code = kit.INCOMPLETE if isinstance(error, (ConnectorError, DataError, Conflict)) else kit.USAGE
+        _explain(error)
     except Exception as error:  # noqa: BLE001 - the last line: a user gets a sentence, never a traceback
-        return _internal(error)
-    return result if isinstance(result, int) else kit.DONE
+        run.code = kit.INTERNAL
+        _internal(error)
 
 
 def _choose_language(words: Sequence[str]) -> None:
@@ -122,33 +147,30 @@ def _say(text: str) -> None:
     click.echo(visible_lines(text), err=True)
 
 
-def _refuse(error: click.ClickException) -> int:
+def _refuse(error: click.ClickException) -> None:
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "wardship"
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message())
-        return kit.USAGE
+        return
     _say(_("Error: %(what)s") % {"what": error.format_message()})
     _say(_("Next: %(advice)s") % {"advice": f"{command} --help"})
-    return kit.USAGE
 
 
-def _explain(error: Error) -> int:
+def _explain(error: Error) -> None:
     if os.environ.get("WARDSHIP_DEBUG") == "1":
         traceback.print_exc()
     _say(_("Error: %(what)s") % {"what": error.message})
     if error.advice:
         _say(_("Next: %(advice)s") % {"advice": error.advice})
-    return kit.INCOMPLETE if isinstance(error, (ConnectorError, DataError, Conflict)) else kit.USAGE
 
 
-def _stopped() -> int:
+def _stopped() -> None:
     _say("")
     _say(_("Stopped. What was read and published is saved; nothing is half written."))
     _say(_("Next: %(advice)s") % {"advice": _("run the same command again: a scan goes on where it stopped")})
-    return kit.INTERRUPTED
 
 
-def _internal(error: BaseException) -> int:
+def _internal(error: BaseException) -> None:
     """An error that we did not foresee: its class and place, no message (it may quote data), no locals."""
     if os.environ.get("WARDSHIP_DEBUG") == "1":
         traceback.print_exc()
@@ -167,4 +189,3 @@ def _internal(error: BaseException) -> int:
             )
         }
     )
-    return kit.INTERNAL

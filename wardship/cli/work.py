@@ -153,10 +153,7 @@ def read_all(
             _clear(app)
             judged = time.monotonic()
             _tell_new_findings(run, app, told)
-    code = conclude(run, app, outcomes, fail_on=fail_on)
-    if gaps_planned and code == kit.INCOMPLETE and not any(outcome.error for outcome in outcomes):
-        return kit.DONE
-    return code
+    return conclude(run, app, outcomes, fail_on=fail_on, gaps_planned=gaps_planned)
 
 
 def judge_again(app: App) -> None:
@@ -184,13 +181,17 @@ def _tell_outcome(run: Run, outcome: Outcome) -> None:
         return
     run.note(
         "  "
-        + _("%(areas)s areas read completely; %(items)s records, %(calls)s requests")
+        + _("%(areas)s areas read completely; records: %(items)s; requests: %(calls)s")
         % {
             "areas": format_share(outcome.complete, outcome.areas),
             "items": format_number(outcome.items),
             "calls": format_number(outcome.api_calls),
         }
     )
+    if outcome.busy:
+        run.warn("  " + _("areas that another scan is reading, left to it: %(n)s") % {"n": format_number(outcome.busy)})
+        advice = _("let it end; if it was killed, scan again in a minute, when what it held is free")
+        run.warn("  " + _("Next: %(advice)s") % {"advice": advice})
 
 
 def _tell_new_findings(run: Run, app: App, told: set[str]) -> None:
@@ -215,7 +216,9 @@ def _in_one_line(finding: Row) -> str:
     return f"{word('severity', finding['severity'])}: {title}: {subject}"
 
 
-def conclude(run: Run, app: App, outcomes: Sequence[Outcome], *, fail_on: str | None = None) -> int:
+def conclude(
+    run: Run, app: App, outcomes: Sequence[Outcome], *, fail_on: str | None = None, gaps_planned: bool = False
+) -> int:
     """What was seen, what could not be read, the top findings, where to look next; and the exit code."""
     from wardship.services import headline, listings, overview
 
@@ -224,6 +227,12 @@ def conclude(run: Run, app: App, outcomes: Sequence[Outcome], *, fail_on: str | 
         missing = headline.unread(app.db, facts)
         page = overview.write(app.workspace, facts, app.plugins)
         top = listings.varied(listings.findings(app.db, facts), of_each_rule=1, limit=5)
+    gaps = not gaps_planned and any(outcome.complete < outcome.areas for outcome in outcomes)
+    run.code = kit.INCOMPLETE if gaps or any(outcome.error for outcome in outcomes) else kit.DONE
+    if fail_on and any(
+        n for name, n in numbers.severities.items() if SEVERITIES.index(name) <= SEVERITIES.index(fail_on)
+    ):
+        run.code = kit.FINDINGS
     run.say()
     run.say(
         _("Coverage      areas read completely: %(share)s")
@@ -260,15 +269,7 @@ def conclude(run: Run, app: App, outcomes: Sequence[Outcome], *, fail_on: str | 
             run.say("  " + _("and %(n)d more: `wardship coverage --unread`") % {"n": len(missing) - 10})
     run.say("\n" + _("Overview      %(path)s") % {"path": page})
     run.say(_next(top[0] if top else None, run))
-    if any(outcome.error for outcome in outcomes) or any(outcome.complete < outcome.areas for outcome in outcomes):
-        code = kit.INCOMPLETE
-    else:
-        code = kit.DONE
-    if fail_on and any(
-        n for name, n in numbers.severities.items() if SEVERITIES.index(name) <= SEVERITIES.index(fail_on)
-    ):
-        return kit.FINDINGS
-    return code
+    return run.code
 
 
 def _next(finding: Row | None, run: Run) -> str:

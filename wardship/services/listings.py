@@ -99,8 +99,11 @@ def about(facts: Facts, actor: str, now: datetime, chosen: str = "") -> dict[str
     }
 
 
-def record_export(db: Database, actor: str, listing: Listing, *, form: str, rows: int) -> None:
-    """Records in the audit log who took which rows (threat T24: the inventory itself is worth stealing)."""
+def record_export(db: Database, actor: str, listing: Listing, *, form: str, rows: int | None) -> None:
+    """Records in the audit log who took which rows (threat T24: the inventory itself is worth stealing).
+
+    `rows` None: the writing ended before the last one, and nobody knows how many were taken.
+    """
     with db.write(actor) as writing:
         writing.audit(
             "list.exported",
