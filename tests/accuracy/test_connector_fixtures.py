@@ -400,7 +400,7 @@ class Saved:
         return httpx.MockTransport(self._answer)
 
     def prepare_botocore(self, session: Any) -> None:
-        raise NotImplementedError
+        raise AssertionError("saved pages of an HTTP API are not read with botocore")
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         page = self._pages.get(urlsplit(str(request.url)).path)

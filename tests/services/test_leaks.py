@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -150,8 +150,7 @@ class Asked:
 def plug(monkeypatch: pytest.MonkeyPatch) -> Callable[[Asked], list[Connection]]:
     def install(asked: Asked) -> list[Connection]:
         monkeypatch.setattr(registry, "connector_module", lambda name, _allowed=(): asked.modules[name])
-        clock: Callable[[], datetime] = lambda: NOW  # noqa: E731 - a clock
-        return [Connection(name=f"our-{name}", connector=name, clock=clock) for name in asked.modules]
+        return [Connection(name=f"our-{name}", connector=name, clock=lambda: NOW) for name in asked.modules]
 
     return install
 
