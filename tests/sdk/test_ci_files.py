@@ -406,6 +406,9 @@ def test_what_follows_a_broken_document_is_still_read() -> None:
         "stage('a')\n" * 50_000,
         "$" * 300_000 + "{AAA",
         "$AAA=" * 100_000,
+        "job:\n  script: |\n    " + "$AAA " * 200_000,
+        "jobs:\n  a:\n    run: |\n      " + "${{ secrets.A }} " * 60_000,
+        "jobs:\n  a:\n    run: ${{ " + "secrets.A " * 90_000 + "}}",
     ],
     ids=lambda text: text[:12].replace("\n", " "),
 )

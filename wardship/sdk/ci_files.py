@@ -11,6 +11,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from wardship.sdk.yaml_tree import MISSING, Document, Node, documents
@@ -130,14 +131,29 @@ class _Around:
         )
 
 
+class _Lines:
+    """Tells the line of a place in `text`, which is looked through once however many places are asked for."""
+
+    def __init__(self, text: str, first: int) -> None:
+        self._text, self._first = text, first
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return [found.start() for found in re.finditer("\n", self._text)]
+
+    def at(self, position: int) -> int:
+        return self._first + bisect_left(self._ends, position)
+
+
 def _identities(text: str, line: int, key: str | None, around: _Around) -> Iterator[Reference]:
     """The cloud identities that `text` names in full, wherever it stands: an input, a variable, a script."""
+    lines = _Lines(text, line)
     if "arn:" in text:
         for match in _ROLE.finditer(text):
-            yield around.reference("aws_role", match[0].rstrip(".,"), line + text.count("\n", 0, match.start()), key)
+            yield around.reference("aws_role", match[0].rstrip(".,"), lines.at(match.start()), key)
     if "gserviceaccount" in text:
         for match in _SERVICE_ACCOUNT.finditer(text):
-            yield around.reference("gcp_service_account", match[0], line + text.count("\n", 0, match.start()), key)
+            yield around.reference("gcp_service_account", match[0], lines.at(match.start()), key)
     if key is not None and key.lower() in _CLIENT_KEYS and _UUID.fullmatch(text.strip()):
         yield around.reference("azure_client", text.strip().lower(), line, key)
 
@@ -258,8 +274,9 @@ def _github_values(node: Node, around: _Around, key: str | None) -> Iterator[Ref
         holder = inner or key
         if holder == "if" and "${{" not in text:
             yield from _named(text, scalar.line, holder, around)
+        lines = _Lines(text, scalar.line)
         for expression, start in _expressions(text):
-            yield from _named(expression, scalar.line + text.count("\n", 0, start), holder, around)
+            yield from _named(expression, lines.at(start), holder, around)
         yield from _identities(text, scalar.line, holder, around)
 
 
@@ -273,13 +290,14 @@ def _expressions(text: str) -> Iterator[tuple[str, int]]:
 
 def _named(expression: str, line: int, key: str | None, around: _Around) -> Iterator[Reference]:
     """The secrets and variables of one expression."""
+    lines = _Lines(expression, line)
     for match in _CONTEXT.finditer(expression):
         if match["context"] is None:
             continue  # a string
         name = (match["name"] or match["quoted"] or "").upper() or None
         if name != "GITHUB_TOKEN":
             kind: Kind = "secret" if match["context"].lower() == "secrets" else "variable"
-            yield around.reference(kind, name, line + expression.count("\n", 0, match.start()), key)
+            yield around.reference(kind, name, lines.at(match.start()), key)
 
 
 def _github_action(step: Node, job: _Job | None) -> Iterator[Reference]:
@@ -299,13 +317,12 @@ def _github_action(step: Node, job: _Job | None) -> Iterator[Reference]:
         case "hashicorp/vault-action":
             wanted = given.get("secrets")
             text = wanted.source if wanted.source is not None else wanted.text or ""
-            start = 0
+            lines, start = _Lines(text, wanted.line), 0
             for part in re.split(r"([;\n])", text):
                 words = part.split()
                 if words and words[0] not in (";", "|", "|-", ">", ">-"):
                     key = words[-1] if len(words) > 2 and words[-2] == "|" else None
-                    line = wanted.line + text.count("\n", 0, start)
-                    yield around.reference("vault_path", _literal(words[0].strip("\"'")), line, key)
+                    yield around.reference("vault_path", _literal(words[0].strip("\"'")), lines.at(start), key)
                 start += len(part)
         case _:
             return
@@ -369,12 +386,11 @@ def _gitlab_job(
             for _, _, text in values:
                 own.update(match[1] or match[2] for match in _ASSIGNED.finditer(text))
             for holder_name, scalar, text in values:
+                lines = _Lines(text, scalar.line)
                 for match in _VARIABLE.finditer(text):
                     name = match[1] or match[2]
                     if name not in own and not _GIVEN.fullmatch(name):
-                        yield within.reference(
-                            "variable", name, scalar.line + text.count("\n", 0, match.start()), holder_name
-                        )
+                        yield within.reference("variable", name, lines.at(match.start()), holder_name)
     for key, token in job.get("id_tokens").pairs:
         for audience in _texts(token.get("aud")):
             yield replace(around, via="id_tokens").reference("oidc", audience, key.line, key.text)
@@ -434,14 +450,14 @@ def _is_jenkins(path: str, text: str) -> bool:
 
 def _jenkins(text: str) -> Iterator[Reference]:
     code = _GROOVY.sub(lambda match: re.sub(r"[^\n]", " ", match[0]) if match["comment"] else match[0], text)
-    line_ends = [match.start() for match in re.finditer("\n", code)]
+    lines = _Lines(code, 1)
     stages = list(_STAGE.finditer(code))
     stage_starts = [match.start() for match in stages]
 
     def at(position: int, via: str | None = None) -> tuple[_Around, int]:
         passed = bisect_right(stage_starts, position)
         stage = _groovy(stages[passed - 1]) if passed else None
-        return _Around(job=stage, via=via), bisect_left(line_ends, position) + 1
+        return _Around(job=stage, via=via), lines.at(position)
 
     for match in _CREDENTIAL.finditer(code):
         word, quoted = match[1], match[2] or match[3]
