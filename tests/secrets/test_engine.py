@@ -216,6 +216,24 @@ def test_tier_and_name_are_told(engine: Engine) -> None:
     assert (hit.tier, hit.name, hit.type) == (DetectorTier.GENERIC, "DB_PASSWORD", CredentialType.PASSWORD)
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('API_TOKEN = "{}"', "API_TOKEN"),
+        ("export GITLAB_TOKEN={}", "GITLAB_TOKEN"),
+        ('  "deploy_key": "{}",', "deploy_key"),
+        ("<Token>{}</Token>", "Token"),
+        ("see {} here", None),
+        ("https://oauth2:{}@gitlab.com/acme/shop.git", None),
+        ('other_key = "x"; call("{}")', None),
+    ],
+)
+def test_a_value_with_a_format_is_told_with_the_name_it_was_given(engine: Engine, text: str, name: str | None) -> None:
+    value = "glpat-" + noise(20)
+    [hit] = engine.scan(text.format(value).encode(), path="settings.py")
+    assert (hit.detector, hit.value.reveal(), hit.name) == ("gitlab.token", value, name)
+
+
 def test_the_version_changes_with_what_may_change_the_answer() -> None:
     assert load_engine().version == load_engine().version
     assert len({load_engine().version, load_engine(notices=True).version, load_engine(least=0).version}) == 3

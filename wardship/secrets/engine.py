@@ -22,6 +22,7 @@ _LOGIN_SURE = 0.75  # user and password in an address or a header
 _KEY_SURE = 0.97
 _PAIR_LINES = 8  # an AWS key id and its secret stand together
 _NAMED, _FORMED, _KEY = 1, 2, 4  # the groups of the prefilter, as it tells them
+_NAMELESS = ("url", "user")  # forms of a candidate whose name we made up
 _MAX_KNOWN = 32 << 20  # bytes of lines whose judgement is remembered
 _KNOWN_COST = 300  # bytes that remembering one costs beside the line
 _CODE = (candidates, checks, features, files, keys, prefilters, providers, scorer)
@@ -110,8 +111,11 @@ class Scanner:
         return judged
 
     def _formed(self, piece: str) -> Iterator[_Found]:
-        """What a format of the provider table says."""
-        for match in self._providers.matches(piece):
+        """What a format of the provider table says, and the name that the value is given, where one is in sight."""
+        matches = list(self._providers.matches(piece))
+        places = list(candidates.candidates(piece)) if matches else []
+        for match in matches:
+            place = next((one for one in places if one.begin <= match.begin < one.end), None)
             yield _Found(
                 detector=match.detector,
                 tier=DetectorTier.PROVIDER,
@@ -119,6 +123,7 @@ class Scanner:
                 type=match.type,
                 begin=match.begin,
                 end=match.end,
+                name=place.name if place and place.form not in _NAMELESS else None,
                 public=match.public,
             )
 
