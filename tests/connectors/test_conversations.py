@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import stat
@@ -17,7 +18,9 @@ from typing import Any
 import pytest
 
 from wardship.connectors import conversations
+from wardship.connectors.conversations.jira import JiraExport
 from wardship.connectors.conversations.markup import text_of_html
+from wardship.connectors.conversations.message import Message
 from wardship.model.errors import ConfigError, ConnectorError, DataError
 from wardship.model.exposure import Exposure, Place
 from wardship.model.identity import System
@@ -199,6 +202,21 @@ def test_jira_issues_and_comments(tmp_path: Path, clock: Clock, form: str) -> No
     else:
         assert by["OPS-123"].introduced_at == AT
         assert by["OPS-123 comment 1"].revision == "55"
+
+
+def test_a_long_comment_is_read_and_the_limit_of_other_readers_stays_theirs(tmp_path: Path, clock: Clock) -> None:
+    """`csv.field_size_limit` belongs to the process."""
+    before = csv.field_size_limit()
+    path = tmp_path / "issues.csv"
+    text = f"Issue key,Summary,Comment\nOPS-1,x,{'a ' * before}{LOGIN}\nOPS-2,x,y\n"
+    path.write_text(text, "utf-8")
+    export = JiraExport(path, "csv", None)
+    messages = export.messages(path.name)
+    for _number in range(2):
+        assert isinstance(next(messages), Message)
+        assert csv.field_size_limit() == before
+    _authority, found, reasons = read(path, clock)
+    assert ([one.location for one in found], reasons) == (["OPS-1 comment 1"], [])
 
 
 def test_xml_that_declares_anything_is_refused(tmp_path: Path, clock: Clock) -> None:
@@ -442,6 +460,12 @@ def test_an_export_is_the_whole_only_when_somebody_says_so(slack: sim.SlackExpor
         (told,) = read_all(reader).values()
         assert isinstance(told, ScopeRead)
         assert len(told.problems) == problems
+
+
+def test_a_word_that_is_neither_yes_nor_no_is_asked_about(slack: sim.SlackExport, clock: Clock) -> None:
+    connection = sim.connection(slack.write(), "x", clock)
+    with pytest.raises(ConfigError, match="whole must be true or false"):
+        conversations.connect(replace(connection, settings={**connection.settings, "whole": "mostly"}))
 
 
 def test_a_token_of_another_state_of_the_files_is_refused(slack: sim.SlackExport, clock: Clock) -> None:

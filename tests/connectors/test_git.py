@@ -469,6 +469,13 @@ def test_one_token_goes_to_one_host_only(tmp_path: Path, clock: Clock) -> None:
         list(connect(there).scopes())
 
 
+@pytest.mark.parametrize("name", ["private_network", "keep_mirror"])
+def test_a_setting_that_is_neither_true_nor_false_is_refused(tmp_path: Path, clock: Clock, name: str) -> None:
+    there = Repository(tmp_path / "r").connection("c", clock=clock)
+    with pytest.raises(ConfigError, match=f"{name} must be true or false"):
+        connect(with_settings(there, {name: "perhaps"}))
+
+
 def test_every_setting_that_is_no_number_is_refused(tmp_path: Path, clock: Clock) -> None:
     there = Repository(tmp_path / "r").connection("c", clock=clock)
     for name in ("workers", "max_blob_mb"):

@@ -22,7 +22,7 @@ __all__ = ["MANIFEST", "connect", "import_files", "read_value"]
 
 
 def connect(connection: Connection) -> ConversationReader:
-    """Reads the export at the connection's `path`. Raises ConfigError without one; the export is opened later."""
+    """Reads the export at the connection's `path`. Raises ConfigError for settings that cannot be used."""
     from wardship.connectors.conversations import reader
 
     return reader.connected(connection)

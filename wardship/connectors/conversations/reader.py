@@ -60,6 +60,7 @@ class ConversationReader:
         self.stats = CallStats()
         self.drift = DriftLog()
         self._open_exports, self._connection = open_exports, connection
+        self._whole = connection.flag("whole", default=False)
 
     @cached_property
     def exports(self) -> Mapping[Scope, Sequence[Export]]:
@@ -190,10 +191,6 @@ class ConversationReader:
 
     def _fingerprint(self, value: Secret) -> str | None:
         return self._connection.fingerprint(value) if len(value.reveal().strip()) >= MIN_FINGERPRINT else None
-
-    @property
-    def _whole(self) -> bool:
-        return self._connection.settings.get("whole", "no").strip().lower() in ("yes", "true", "1")
 
     def _exports_of(self, scope: Scope) -> Sequence[Export]:
         found = self.exports.get(scope)

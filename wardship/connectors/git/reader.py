@@ -56,7 +56,7 @@ class GitConnector:
         self.stats = CallStats()
         self.drift: Drift = DriftLog()
         self._connection, self._engine, self._blob_s = connection, engine, blob_s
-        self._settings = _Settings(connection.settings)
+        self._settings = _Settings(connection)
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._known: dict[str, Repository] | None = None
 
@@ -201,7 +201,8 @@ def read_value(connection: Connection, exposure: Mapping[str, Any]) -> Secret | 
 class _Settings:
     """The settings of a connection, checked."""
 
-    def __init__(self, given: Mapping[str, str]) -> None:
+    def __init__(self, connection: Connection) -> None:
+        given = connection.settings
         self.repositories = given.get("repositories") or "."
         self.branches = _patterns(given.get("branches"))
         self.include = _patterns(given.get("include"))
@@ -210,8 +211,8 @@ class _Settings:
         self.workers = int(_positive(given, "workers", os.cpu_count() or 1))
         self.username = given.get("username") or "x-access-token"
         self.has_token = bool(given.get("token"))
-        self.private = (given.get("private_network") or "false").strip().lower() == "true"
-        self.keeps_mirror = (given.get("keep_mirror") or "true").strip().lower() != "false"
+        self.private = connection.flag("private_network", default=False)
+        self.keeps_mirror = connection.flag("keep_mirror", default=True)
 
     def wants(self, path: bytes) -> bool:
         if not self.include and not self.exclude:
