@@ -137,13 +137,13 @@ def held(found: list[Any], family: type, native_id: str) -> list[Any]:
 
 def test_a_namespace_is_a_system_of_its_cluster(bao: Bao) -> None:
     bao.mount("kv", "kv", options={"version": "2"})
-    bao.write("sys/namespaces/child")
+    bao.write("sys/namespaces/niño")
     found = [record for record in records(bao.connection()) if isinstance(record, System)]
     cluster = httpx.get(f"{bao.url}/v1/sys/seal-status").json()["cluster_id"]
     own, child = found
     assert own.authority == f"vault:{cluster}/{bao.name}"
-    assert (child.authority, child.parent) == (f"{own.authority}/child", own.authority)
-    bao.call("DELETE", "sys/namespaces/child")
+    assert (child.authority, child.parent) == (f"{own.authority}/niño", own.authority)
+    bao.call("DELETE", "sys/namespaces/niño")
     assert (own.kind, own.attributes["product"], own.attributes["sealed"]) == ("vault", "openbao", False)
     assert own.attributes["engines"]["kv/"] == "kv2"
 

@@ -428,7 +428,9 @@ def test_a_redirect_stays_within_the_origin(waits: Waits) -> None:
     assert len(away.requests) == 1
 
 
-@pytest.mark.parametrize("url", ["ftp://x", "https://", "https://u:p@x", "x"])
+@pytest.mark.parametrize(
+    "url", ["ftp://x", "https://", "https://u:p@x", "x", "https://x:abc", "https://x?y", "https://x#y", "https://\x00"]
+)
 def test_a_base_that_is_no_origin_is_refused(waits: Waits, url: str) -> None:
     with pytest.raises(ConfigError):
         client(waits, Server(ok()), base_url=url)
@@ -437,6 +439,12 @@ def test_a_base_that_is_no_origin_is_refused(waits: Waits, url: str) -> None:
 def test_credentials_do_not_travel_in_clear(waits: Waits) -> None:
     with pytest.raises(ConfigError, match="plain http"):
         Http("http://api.example.com", clock=waits, stats=CallStats())
+
+
+def test_a_header_may_hold_the_name_of_anything(waits: Waits) -> None:
+    server = Server(ok())
+    client(waits, server).request("GET", "/x", headers={"x-vault-namespace": "región"})
+    assert dict(server.requests[0].headers.raw)[b"x-vault-namespace"] == "región".encode()
 
 
 # ------------------------------------------------------------------ paging

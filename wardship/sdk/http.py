@@ -135,11 +135,12 @@ class Http:
         random: Callable[[], float] = random.random,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._base = httpx.URL(base_url)
-        if self._base.scheme not in ("https", "http") or not self._base.host or self._base.userinfo:
+        base = web_address(base_url)
+        if base is None:
             raise ConfigError(
                 _("the base URL must be http(s)://host without a user name"), advice=_("check the URL setting")
             )
+        self._base = base
         if self._base.scheme == "http" and transport is None and not allow_private:
             raise ConfigError(_("plain http is refused: a credential would travel in clear"), advice=_("use https"))
         self.auth = auth
@@ -382,7 +383,10 @@ class Http:
                 url,
                 params=dict(call.params) if call.params is not None and url is call.url else None,
                 content=content[0] if content else None,
-                headers={**call.headers, **({"content-type": content[1]} if content else {})},
+                # As UTF-8: the name of a Vault namespace travels in a header, and may be "región".
+                headers=httpx.Headers(
+                    {**call.headers, **({"content-type": content[1]} if content else {})}, encoding="utf-8"
+                ),
                 timeout=timeout_s,
                 extensions={"wardship_deadline": self._monotonic() + timeout_s},
             )
@@ -487,6 +491,17 @@ class Http:
         if status in _RETRY_STATUS or status >= 500:
             return Unavailable(what, **where)
         return UnexpectedResponse(what, **where)
+
+
+def web_address(text: str) -> httpx.URL | None:
+    """The address of a server as people set it, http(s)://host with or without a port and a path; None for anything
+    else: what cannot be read, and what has a user name, a query or a fragment."""
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        return None
+    plain = not (url.userinfo or url.query or url.fragment)
+    return url if url.scheme in ("https", "http") and url.host and plain else None
 
 
 def _throttled(response: httpx.Response) -> bool:

@@ -10,13 +10,14 @@ import re
 import time
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+
+import httpx
 
 from wardship.connectors.github.place import PUBLIC_HOST, Where
 from wardship.model.errors import AuthenticationFailed, ConfigError, SkippableError, UnexpectedResponse
 from wardship.model.secret import Secret
 from wardship.sdk.connector import CallStats, Connection
-from wardship.sdk.http import Budget, Http
+from wardship.sdk.http import Budget, Http, web_address
 from wardship.sdk.i18n import _
 from wardship.sdk.oauth import Auth, Bearer, StaticHeader, Token, rsa_key, signed_jwt
 from wardship.sdk.pace import TokenBucket
@@ -150,8 +151,7 @@ def _organisation(connection: Connection) -> str:
 
 def _api_url(connection: Connection) -> str:
     url = (connection.settings.get("api_url") or "https://api.github.com").strip().rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.username:
+    if web_address(url) is None:
         raise ConfigError(
             _("api_url must be the address of the API"),
             advice=_("https://api.github.com, or https://HOST/api/v3 for an Enterprise Server"),
@@ -161,7 +161,7 @@ def _api_url(connection: Connection) -> str:
 
 def _web_host(url: str) -> str:
     """The host that people know: github.com, acme.ghe.com, or the Enterprise Server's own (with its port, if any)."""
-    host = urlsplit(url).netloc.lower()
+    host = httpx.URL(url).netloc.decode().lower()
     if host == f"api.{PUBLIC_HOST}" or host.endswith(".ghe.com"):
         return host.removeprefix("api.")
     return host

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 
@@ -20,12 +20,13 @@ from wardship.model.errors import AuthenticationFailed, ConfigError, ConnectorEr
 from wardship.model.secret import Secret
 from wardship.sdk import netguard
 from wardship.sdk.connector import CallStats, Connection
-from wardship.sdk.http import Http
+from wardship.sdk.http import Http, web_address
 from wardship.sdk.i18n import _
 from wardship.sdk.oauth import StaticHeader
 
 TOKEN_HEADER, NAMESPACE_HEADER = "x-vault-token", "x-vault-namespace"
 _TOKEN_PREFIXES = ("hvs.", "hvb.", "hvr.", "s.", "b.", "r.")
+_LONGEST_REFUSAL = 65_536  # bytes
 _EARLY = timedelta(minutes=2)  # a token is fetched again this long before its end
 
 
@@ -101,14 +102,18 @@ class Session:
         if "token" in settings:
             return StaticHeader(TOKEN_HEADER, lambda: connection.secret("token"))
         if settings.get("role_id"):
-            proof: Callable[[], Mapping[str, str]] = lambda: {  # noqa: E731 - one of two proofs
-                "role_id": settings["role_id"],
-                "secret_id": connection.secret("secret_id").reveal() if "secret_id" in settings else "",
-            }
             mount = mount or "approle"
+
+            def proof() -> Mapping[str, str]:
+                secret_id = connection.secret("secret_id").reveal() if "secret_id" in settings else ""
+                return {"role_id": settings["role_id"], "secret_id": secret_id}
+
         elif settings.get("role"):
-            proof = lambda: {"role": settings["role"], "jwt": connection.secret("jwt").reveal().strip()}  # noqa: E731
             mount = mount or "kubernetes"
+
+            def proof() -> Mapping[str, str]:
+                return {"role": settings["role"], "jwt": connection.secret("jwt").reveal().strip()}
+
         else:
             raise ConfigError(
                 _("this connection has neither token, nor role_id, nor role"),
@@ -180,8 +185,8 @@ def token_works(connection: Connection, value: Secret) -> bool | None:
 def server_url(connection: Connection) -> str:
     """The server's base URL. Raises ConfigError."""
     url = connection.settings.get("url", "").strip().rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.path or parts.query or parts.username:
+    address = web_address(url)
+    if address is None or address.path != "/":
         raise ConfigError(
             _("url must be the server's address, as https://host:port"), advice=_("it is what VAULT_ADDR holds")
         )
@@ -228,8 +233,9 @@ class _Meaning(httpx.BaseTransport):
 
 
 def _errors(response: httpx.Response) -> list[str]:
-    """The sentences of a refusal; [] where it holds none. At most 64 KiB are looked at."""
-    if int(response.headers.get("content-length") or 0) > 65_536 or not response.headers.get("content-length"):
+    """The sentences of a refusal; [] where it holds none, or is longer than a refusal is."""
+    length = response.headers.get("content-length", "")
+    if not (length.isdecimal() and len(length) < 6 and int(length) <= _LONGEST_REFUSAL):
         return []
     try:
         body = json.loads(response.read())
