@@ -196,14 +196,13 @@ def test_small_pages_and_every_checkpoint_give_the_same(kind: str) -> None:
         assert len(rest.items) == len(pieces.items) - number - 1
 
 
-@pytest.mark.parametrize("token", ["", "x", "[1]", "[]", '["a"]', "{}"])
+@pytest.mark.parametrize("token", ["x", "[1]", "[]", '["a"]', "{}"])
 def test_an_unreadable_checkpoint_restarts_the_scope(token: str) -> None:
     _vault, connection = small()
     connector = module.connect(connection)
-    if token:
-        with pytest.raises(UnexpectedResponse) as raised:
-            list(connector.fetch(kv_scope(connector), token))
-        assert raised.value.operation == "token"
+    with pytest.raises(UnexpectedResponse) as raised:
+        list(connector.fetch(kv_scope(connector), token))
+    assert raised.value.operation == "token"
 
 
 # ---------------------------------------------------------------- what may go wrong
@@ -235,6 +234,53 @@ def test_names_that_lead_elsewhere_are_not_followed() -> None:
     assert got.problems, "it is told"
     assert not [call.path for call in vault.calls if "raw" in call.path]
     assert "secret/a?list=true#x y" in {record.native_id for record in got.records}
+
+
+def test_namespaces_beyond_the_limit_are_not_read_and_that_is_said() -> None:
+    vault = VaultServer(clock=SimClock(NOW), namespaces=("a", "a/below", "b", "c"))
+    connector = VaultConnector(vault.connection(), most_namespaces=4)
+    scopes = list(connector.scopes())
+    assert not [scope for scope in scopes if scope.authority.endswith("/below")]
+    [problem] = read_scope(connector, scopes[0]).problems
+    assert (problem.reason, "4 namespaces" in problem.detail) == ("budget", True)
+
+
+def test_what_is_asked_of_one_thing_goes_by_its_kind_and_not_by_its_name() -> None:
+    vault = VaultServer(clock=SimClock(NOW))
+    vault.add_kv("approle/secret-id/x", {}, updated=NOW)
+    vault.add_kv("auth/token/accessor/x", {}, updated=NOW)
+    vault.add_kv("app#one", {"a#b": "v"}, updated=NOW)
+    vault.add_method("userpass", "userpass")
+    vault.add_role("userpass", "password", kind="userpass")
+    connector = module.connect(vault.connection())
+    scopes = {scope.kind: scope for scope in connector.scopes()}
+
+    def there(kind: str, family: str, native_id: str) -> bool | None:
+        return connector.confirm(scopes[kind], family, native_id)
+
+    assert there("vault.kv", "credential", "secret/approle/secret-id/x") is True
+    assert there("vault.kv", "credential", "secret/auth/token/accessor/x") is True
+    assert there("vault.kv", "credential", "secret/app#one#a#b") is None, "only its value would tell"
+    assert there("vault.kv", "credential", "secret/app#two#a") is False
+    assert there("vault.auth_role", "identity", "auth/userpass/users/password") is True
+    assert there("vault.auth_role", "credential", "auth/userpass/users/password/password") is True
+    assert there("vault.auth_role", "credential", "auth/userpass/users/gone/password") is False
+    assert {call.method for call in vault.calls} == {"GET"}, "a POST could write"
+
+
+@pytest.mark.parametrize(
+    ("written", "no_expiry"),
+    [("0001-01-01T00:00:00Z", True), (None, True), ("soon", None), (7.5, None), ("2030-01-01T00:00:00Z", False)],
+)
+def test_a_secret_id_is_without_an_end_only_where_vault_says_so(written: Any, no_expiry: bool | None) -> None:
+    vault = VaultServer(clock=SimClock(NOW))
+    vault.add_approle("shop", secret_ids=[SecretId(created=NOW)])
+    [facts] = vault.spaces[""].secret_ids["auth/approle/role/shop"].values()
+    facts["expiration_time"] = written
+    connector = module.connect(vault.connection())
+    scope = next(scope for scope in connector.scopes() if scope.kind == "vault.approle")
+    [found] = [record for record in read_scope(connector, scope).records if isinstance(record, Credential)]
+    assert (found.no_expiry, found.expires_at is not None) == (no_expiry, no_expiry is False)
 
 
 def test_a_missing_right_costs_its_own_part_only() -> None:
@@ -335,6 +381,8 @@ def test_a_login_that_is_refused_is_an_authentication_failure() -> None:
     [
         {"url": "https://u:p@vault.example"},
         {"url": "ftp://vault.example"},
+        {"url": "https://vault.example:port"},
+        {"url": "https://vault.example/v1"},
         {"url": ""},
         {"url": "https://vault.acme.example", "fingerprints": "perhaps"},
         {"url": "https://vault.acme.example"},
@@ -350,7 +398,10 @@ def test_wrong_settings_are_said_to_be_wrong(settings: dict[str, str]) -> None:
 def test_a_token_is_active_only_if_this_server_says_so() -> None:
     vault, connection = small()
     vault.grant("hvs.good", client="x")
-    ask = lambda value: module.still_active(connection, "vault.token", Secret(value), None)  # noqa: E731
+
+    def ask(value: str) -> bool | None:
+        return module.still_active(connection, "vault.token", Secret(value), None)
+
     vault.calls.clear()
     assert (ask("hvs.good"), ask("hvs.bad"), ask("AKIA" + "X" * 16)) == (True, False, None)
     assert [call.path for call in vault.calls] == ["/v1/auth/token/lookup-self"] * 2

@@ -63,6 +63,14 @@ class Fields(fields.Fields):
             self._drift.unexpected_shape(f"{self._where}.{name}", "not an instant")
         return None
 
+    def without_end(self, name: str) -> bool | None:
+        """True: Vault says that it never ends, with null or with Go's zero, the year 1. False: it ends, at
+        `instant(name)`. None: it says nothing that can be read."""
+        if self.instant(name) is not None:
+            return False
+        value = self.raw.get(name, "")
+        return True if value is None or str(value).startswith("0001-01-01T00:00:00") else None
+
     def texts(self, name: str) -> list[str]:
         """The texts of a list (or the one text that stands for it), the first hundred."""
         value = self.raw.get(name)

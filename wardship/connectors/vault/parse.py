@@ -178,7 +178,6 @@ class Parser:
 
     def _secret_id(self, ns: Namespace, key: Key, entry: Fields, role: Fields) -> Credential:
         accessor = entry.key("secret_id_accessor")
-        expires_at = entry.instant("expiration_time")
         return Credential(
             authority=ns.authority,
             native_id=f"{key[1]}/secret-id/{accessor}",
@@ -188,8 +187,8 @@ class Parser:
             public_id=accessor,
             enabled=True,
             created_at=entry.instant("creation_time"),
-            expires_at=expires_at,
-            no_expiry=None if "expiration_time" not in set(entry.raw) else expires_at is None,
+            expires_at=entry.instant("expiration_time"),
+            no_expiry=entry.without_end("expiration_time"),
             last_rotated_at=entry.instant("creation_time"),
             revocation="secret-id-accessor/destroy",
             attributes=known(
@@ -427,7 +426,7 @@ class Parser:
             name=facts.name,
             public_id=facts.thumbprint,
             fingerprint=facts.thumbprint,
-            enabled=revoked_at is None,
+            enabled=revoked_at is None if item.integer("revocation_time") is not None else None,
             created_at=facts.begins_at,
             expires_at=facts.ends_at,
             no_expiry=False,

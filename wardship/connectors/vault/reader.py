@@ -42,7 +42,7 @@ from wardship.sdk.connector import (
 from wardship.sdk.i18n import _
 
 PAGE = 200
-_MOST_NAMESPACES = 10_000
+MOST_NAMESPACES = 10_000
 _KINDS = (
     "vault.server",
     "vault.policy",
@@ -73,11 +73,11 @@ class VaultConnector:
 
     manifest = MANIFEST
 
-    def __init__(self, connection: Connection, *, page: int = PAGE) -> None:
+    def __init__(self, connection: Connection, *, page: int = PAGE, most_namespaces: int = MOST_NAMESPACES) -> None:
         self.stats = CallStats()
         self.drift = DriftLog()
         settings = connection.settings
-        self._clock, self._page = connection.clock, page
+        self._clock, self._page, self._most_namespaces = connection.clock, page, most_namespaces
         self._settings = settings
         self._session: Session | None = None
         self._connection = connection
@@ -126,10 +126,16 @@ class VaultConnector:
         return f"vault:{cluster}"
 
     def _namespaces(self, top: str) -> list[str]:
-        """`top` and all namespaces below it, parents first; what was refused is kept for the scope of namespaces."""
+        """`top` and the namespaces below it, parents first; what was refused or is too much is kept for their scope."""
         found, at = [top], 0
         self._namespace_problems = []
-        while at < len(found) and len(found) < _MOST_NAMESPACES:
+        while at < len(found):
+            if len(found) >= self._most_namespaces:
+                detail = _("more than %(most)d namespaces: what lies below the last of them is not read")
+                self._namespace_problems.append(
+                    Problem(reason="budget", detail=detail % {"most": self._most_namespaces})
+                )
+                break
             path = found[at]
             at += 1
             try:
@@ -511,21 +517,28 @@ class VaultConnector:
             return None  # grants and owners have no address of their own
         try:
             ns = self._of_scope(scope)
-            if native_id.startswith("auth/token/accessor/"):
+            if scope.kind == "vault.kv":
+                return self._still_stored(ns, native_id)
+            if scope.kind == "vault.token":
                 body = {"accessor": native_id.rpartition("/")[2]}
                 return self._vault.post("auth/token/lookup-accessor", ns.path, body, missing_ok=True) is not None
-            if "/secret-id/" in native_id:
+            if scope.kind == "vault.approle" and family == "credential":
                 role, _slash, accessor = native_id.rpartition("/secret-id/")
                 return self._secret_id(ns, role, accessor) is not None
-            path = native_id.removesuffix("/password").removesuffix("/trust")
-            if scope.kind == "vault.kv":
-                there = self._entry_exists(ns, native_id)
-                if there is False and "#" in native_id:  # one key of an entry: only reading the value would tell
-                    return None if self._entry_exists(ns, native_id.rpartition("#")[0]) is not False else False
-                return there
+            # A password or a trust lasts as long as the user or role that it is of.
+            path = re.sub("/(?:password|trust)$", "", native_id) if family == "credential" else native_id
             return self._vault.read(path, ns.path, missing_ok=True) is not None
         except SkippableError:
             return None
+
+    def _still_stored(self, ns: Namespace, native_id: str) -> bool | None:
+        """Whether an entry is there. One key of it (behind a #) is known to be gone only with the whole entry: nothing
+        but reading the value would tell."""
+        there = self._entry_exists(ns, native_id)
+        marks = [at for at, sign in enumerate(native_id) if sign == "#"]
+        if there is False and any(self._entry_exists(ns, native_id[:at]) is not False for at in marks):
+            return None
+        return there
 
     def _entry_exists(self, ns: Namespace, native_id: str) -> bool | None:
         self._mounts(ns)
