@@ -29,6 +29,11 @@ def test_a_bent_webhook_is_passed_on_without_its_address(raw: Any) -> None:
     assert "canary" not in repr(webhook(raw))
 
 
+@pytest.mark.parametrize(("config", "has_secret"), [({"secret": "****"}, True), ({}, False), (None, None)])
+def test_a_webhook_whose_configuration_is_not_shown_may_have_a_secret(config: Any, has_secret: bool | None) -> None:
+    assert webhook({"id": 1, "config": config}).get("has_secret") is has_secret
+
+
 def test_only_what_is_understood_is_kept_and_what_is_no_object_is_passed_on() -> None:
     assert only({"name": "A", "value": "canary", "id": 1}, ("name", "id", "absent")) == {"name": "A", "id": 1}
     assert only(["name"], ("name",)) == ["name"]

@@ -6,15 +6,20 @@ import dataclasses
 from collections import Counter
 from datetime import timedelta
 
+import httpx
 import pytest
 
+from tests.conftest import NOW
 from tests.connectors.github_reading import ORG, of, organisation, read, scan, scope_of, small
 from wardship.connectors import github
+from wardship.connectors.github.questions import confirm
 from wardship.model.access import Credential, CredentialType, Grant, Tier
 from wardship.model.errors import AuthenticationFailed, ConfigError, DataError, MissingScope, NotVisible, RateLimited
 from wardship.model.identity import Identity, System
 from wardship.model.secret import Secret
-from wardship.sdk.connector import Capability
+from wardship.sdk.clock import SimClock
+from wardship.sdk.connector import CallStats, Capability, DriftLog
+from wardship.sdk.http import Http
 from wardship.sdk.testing import read_all, read_scope
 from wardship.sim.faults import Wrong
 from wardship.sim.github import READER
@@ -124,6 +129,13 @@ def test_a_broken_walk_goes_on_after_the_last_repository_that_was_read() -> None
     assert sum("keys" in call.path for call in acme.calls[before:]) == 35
 
 
+def test_a_check_of_what_may_not_even_be_listed_has_a_line_for_each_permission() -> None:
+    acme = small()
+    acme.faults.add(Wrong.FORBIDDEN, "GET /orgs/acme/repos", times=99)
+    lines = {line.permission: line.allowed for line in github.connect(acme.connection()).check()}
+    assert (lines["metadata:read"], lines["secrets:read"], lines["members:read"]) == (False, None, True)
+
+
 def test_a_403_that_says_when_to_come_back_is_waited_for() -> None:
     acme = small()
     fault = acme.faults.add(Wrong.FORBIDDEN, "GET /orgs/acme/hooks", retry_after="30")
@@ -149,7 +161,8 @@ def test_hostile_names_stay_what_they_are() -> None:
     acme.add_environment(shop, "..")
     acme.add_environment(shop, "prod/eu?x=1#y")
     acme.add_secret("KEY", repository=shop, environment="prod/eu?x=1#y")
-    acme.rows("/orgs/{org}/repos").append({**acme.repository(shop), "full_name": "acme/../../user"})  # type: ignore[dict-item]
+    listed = acme.rows("/orgs/{org}/repos")
+    listed.append({**listed[0], "full_name": "acme/../../user"})
     acme.add_deploy_key(shop, "\x1b[31m\u202egnp.exe", added_by="../../admin")
     connector = github.connect(acme.connection())
     for kind in ("environment", "deploy_key"):
@@ -188,8 +201,25 @@ def test_unknown_words_are_unknown_and_counted() -> None:
     }
     [strange] = of(Credential, found)
     assert (strange.type, strange.attributes["raw_type"]) == (CredentialType.UNKNOWN, "Telepathy")
-    words = Counter(what for (_where, what) in connector.drift.counts)  # type: ignore[attr-defined]
+    assert isinstance(connector.drift, DriftLog)
+    words = Counter(what for (_where, what) in connector.drift.counts)
     assert words["value 'Telepathy'"] == words["value 'think'"] == words["value 'time_travel:write'"] == 1
+
+
+def test_what_a_repository_hides_is_not_said_to_be_gone() -> None:
+    acme = small()
+    connector = github.connect(acme.connection())
+    scope = scope_of(connector, "repository_secret")
+    assert connector.confirm(scope, "credential", "actions-secret:acme/shop/GONE") is False
+    acme.faults.add(Wrong.UNAVAILABLE, "GET /repos/acme/shop/actions/secrets", status=404, times=99)
+    assert connector.confirm(scope, "credential", "actions-secret:acme/shop/DB_PASSWORD") is None
+
+
+def test_a_token_is_looked_for_in_the_answer_even_if_the_server_knows_no_such_filter() -> None:
+    everything = httpx.MockTransport(lambda _request: httpx.Response(200, json=[{"id": 8, "token_id": 7}]))
+    http = Http("https://api.github.com", clock=lambda: NOW, stats=CallStats(), transport=everything)
+    for ident, there in (("7", True), ("8", False)):
+        assert confirm(http, "/orgs/acme", "github.personal_access_token", "identity", f"pat/{ident}") is there
 
 
 # ------------------------------------------------------------------ signing in and settings
@@ -203,6 +233,7 @@ def test_unknown_words_are_unknown_and_counted() -> None:
         ({"app_id": "a b"}, "App's id"),
         ({"installation_id": "../1"}, "number"),
         ({"api_url": "ftp://x"}, "address of the API"),
+        ({"api_url": "https://[x:abc"}, "address of the API"),
         ({"read_workflows": "maybe"}, "true or false"),
     ],
 )
@@ -252,10 +283,10 @@ def test_a_token_is_enough_for_what_github_shows_to_tokens() -> None:
 def test_a_token_of_an_hour_is_renewed_in_a_long_scan() -> None:
     acme = small()
     connector = github.connect(acme.connection())
-    clock = acme.clock
+    assert isinstance(acme.clock, SimClock)
     for scope in connector.scopes():
         assert read_scope(connector, scope).error is None
-        clock.sleep(600)  # type: ignore[attr-defined]
+        acme.clock.sleep(600)
     minted = sum(call.method == "POST" for call in acme.calls)
     assert minted >= 3
 

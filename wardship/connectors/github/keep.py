@@ -51,8 +51,11 @@ def webhook(raw: Any) -> Any:
     """A webhook without its address, of which only the host is kept: paths, queries and user names hold secrets."""
     if not isinstance(raw, dict):
         return {"hook": raw}
-    config = raw["config"] if isinstance(raw.get("config"), dict) else {}
-    found: dict[str, Any] = {"hook": only(raw, HOOK), "has_secret": bool(config.get("secret"))}
+    found: dict[str, Any] = {"hook": only(raw, HOOK)}
+    config = raw.get("config")
+    if not isinstance(config, dict):
+        return found  # whether it has a secret is not known then
+    found["has_secret"] = bool(config.get("secret"))
     url = config.get("url")
     try:
         parts = urlsplit(url) if isinstance(url, str) else None

@@ -22,22 +22,31 @@ def confirm(api: Http, org: str, kind: str, family: str, native_id: str) -> bool
     if family not in ("identity", "credential"):
         return None
     if native_id.startswith("pat/") and native_id[4:].isdecimal():
-        return bool(api.get_json(f"{org}/personal-access-tokens", {"token_id": native_id[4:]}))
+        needs = "organization_personal_access_tokens:read"
+        return _listed(api, f"{org}/personal-access-tokens", needs, token_id=native_id[4:])
     if word == "deploy-key" and kind == "github.deploy_key":
-        return _confirm_in_list(api, rest, "keys", "administration:read")
+        return _confirm_in_repository(api, rest, "keys", "administration:read")
     if word == "webhook" and kind == "github.repository_webhook":
-        return _confirm_in_list(api, rest, "hooks", "repository_hooks:read")
+        return _confirm_in_repository(api, rest, "hooks", "repository_hooks:read")
     return None  # GitHub has no address of its own for it
 
 
-def _confirm_in_list(api: Http, rest: str, what: str, needs: str) -> bool | None:
+def _listed(api: Http, path: str, needs: str, **wanted: str) -> bool:
+    """Whether the list has an object with this field. It is looked for even where GitHub takes the field as a filter:
+    a server that does not know the filter answers with everything."""
+    [(name, value)] = wanted.items()
+    query = {"per_page": 100, **(wanted if name != "id" else {})}
+    pages = api.follow(path, query, paging=HeaderLink(), needs=needs)
+    return any(isinstance(raw, dict) and str(raw.get(name)) == value for page in pages for raw in page.items)
+
+
+def _confirm_in_repository(api: Http, rest: str, what: str, needs: str) -> bool | None:
     name, _slash, ident = rest.rpartition("/")
     repository = repository_of({"full_name": name})
     if repository is None:
         return None
-    pages = api.follow(f"{repository.path}/{what}", {"per_page": 100}, paging=HeaderLink(), needs=needs)
     try:
-        return any(isinstance(raw, dict) and str(raw.get("id")) == ident for page in pages for raw in page.items)
+        return _listed(api, f"{repository.path}/{what}", needs, id=ident)
     except NotVisible:
         return None  # the repository may be gone, or only hidden
 
@@ -47,12 +56,14 @@ def _confirm_secret(api: Http, org: str, rest: str) -> bool | None:
     if not NAME.fullmatch(name) or "/environments/" in place:
         return None  # a single secret of an environment has no address
     if "/" not in place:
-        path = f"{org}/actions/secrets/{name}"
-    elif repository_of({"full_name": place}) is not None:
-        path = f"/repos/{place}/actions/secrets/{name}"
-    else:
+        return api.get_json(f"{org}/actions/secrets/{name}", missing_ok=True) is not None
+    if repository_of({"full_name": place}) is None:
         return None
-    return api.get_json(path, missing_ok=True) is not None
+    secrets = f"/repos/{place}/actions/secrets"
+    if api.get_json(f"{secrets}/{name}", missing_ok=True) is not None:
+        return True
+    # Gone only if the others can be listed: else the repository may be gone, or only hidden.
+    return None if api.get_json(secrets, {"per_page": 1}, missing_ok=True) is None else False
 
 
 def check(api: Http, org: str, some: Repository | None) -> Sequence[CheckResult]:

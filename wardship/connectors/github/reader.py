@@ -492,7 +492,10 @@ class GitHubConnector:
         return questions.confirm(self._api, self._org, scope.kind, family, native_id)
 
     def check(self) -> Sequence[CheckResult]:
-        some = next((r for raw in self._list_repositories() if (r := repositories.repository_of(raw))), None)
+        try:
+            some = next((r for raw in self._list_repositories() if (r := repositories.repository_of(raw))), None)
+        except SkippableError:
+            some = None  # the line of metadata:read says so
         return questions.check(self._api, self._org, some)
 
     def setup(self, capability: Capability) -> SetupGuide:
