@@ -110,6 +110,9 @@ def test_a_wait_that_is_too_long_is_reported_instead(waits: Waits) -> None:
         ({"retry-after": "30"}, 30.25),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1795334460"}, 60.25),
         ({"x-ratelimit-remaining": "0"}, 0.25),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "soon"}, 0.25),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "9" * 400}, 0.25),  # infinity to float()
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1"}, 0.25),
     ],
 )
 def test_a_403_that_says_when_to_come_back_is_a_throttle(

@@ -61,6 +61,7 @@ _log = logger("wardship.http")
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _RETRY_STATUS = frozenset({408, 500, 502, 503, 504})
 _CODE = re.compile(r"[A-Za-z0-9_.:/ -]{1,80}")
+_EPOCH_S = re.compile(r"[0-9]{1,11}")  # an instant in seconds since 1970, in UTC
 _MAX_REDIRECTS = 3
 
 
@@ -515,8 +516,8 @@ def _told_wait_s(response: httpx.Response, now: datetime) -> float | None:
     """Seconds until the system wants to be asked again; None where it does not say."""
     told = retry_after_s(response.headers.get("retry-after"), now=now)
     resets = response.headers.get("x-ratelimit-reset", "")
-    if told is None and response.headers.get("x-ratelimit-remaining") == "0" and resets.isdecimal():
-        told = max(0.0, float(resets) - now.timestamp())  # an instant in UTC epoch seconds
+    if told is None and response.headers.get("x-ratelimit-remaining") == "0" and _EPOCH_S.fullmatch(resets):
+        told = max(0.0, float(resets) - now.timestamp())
     return told
 
 
