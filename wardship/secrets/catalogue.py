@@ -46,6 +46,11 @@ _ADVICE: Mapping[CredentialType, str] = {
 }
 _ADVICE_ELSE = N_("Create a new one, move it to a secrets manager, then revoke the old one.")
 _ADVICE_AT = N_("Create a new one, move it to a secrets manager, then revoke the old one: %(place)s")
+# Where a place is better said in words. The others are addresses and commands, in the table.
+_PLACES: Mapping[str, str] = {
+    "npm.token": N_("npm's website, Access Tokens of your account"),
+    "pypi.token": N_("PyPI's website, API tokens in the account settings"),
+}
 _ADVICE_NOTICE = N_("No secret by itself; check whether it should be known here.")
 
 
@@ -70,8 +75,9 @@ class Detector:
     def advice(self) -> str:
         if self.notice:
             return _(_ADVICE_NOTICE)
-        if self.revoke:
-            return _(_ADVICE_AT) % {"place": self.revoke}
+        place = self.revoke or (_(_PLACES[self.id]) if self.id in _PLACES else None)
+        if place:
+            return _(_ADVICE_AT) % {"place": place}
         return _(_ADVICE.get(self.type, _ADVICE_ELSE))
 
 
