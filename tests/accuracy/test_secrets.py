@@ -56,11 +56,13 @@ def finder(engine: Engine, tier: DetectorTier | None = None) -> Finder:
 
 
 def held_out_score(sets: Sets, held_out: dict[str, Path], tier: DetectorTier | None = None, **settings: Any) -> Score:
-    parts = []
+    total = [0, 0, 0, 0]
     for name, weights in held_out.items():
         records = [one for one in sets.creddata if one.group == name]
-        parts.append(score(records, finder(load_engine(weights=weights, **settings), tier)))
-    return Score(*(sum(figures) for figures in zip(*((p.found_true, p.true, p.found_false, p.false) for p in parts))))  # noqa: B905
+        part = score(records, finder(load_engine(weights=weights, **settings), tier))
+        figures = (part.found_true, part.true, part.found_false, part.false)
+        total = [one + two for one, two in zip(total, figures, strict=True)]
+    return Score(*total)
 
 
 def test_creddata(sets: Sets, held_out: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,6 +138,21 @@ def test_confidence_is_calibrated(sets: Sets, held_out: dict[str, Path], capsys:
         print(f"  Brier score {brier:.3f}, expected calibration error {error:.3f}")
     assert brier <= FLOORS["calibration"]["brier_at_most"]
     assert error <= FLOORS["calibration"]["error_at_most"]
+
+
+def test_what_makes_it_fast_changes_no_answer(sets: Sets) -> None:
+    """With hyperscan and with `re`; a text seen for the first time, seen before, and after other texts."""
+    texts = [(one.path, one.content) for one in sets.creddata + sets.samples]
+    texts += [(path, content) for path, content, _risks in sets.leaky]
+
+    def answers(engine: Engine, texts: Sequence[tuple[str, bytes]]) -> list[list[Hit]]:
+        return [engine.scan(content, path=path) for path, content in texts]
+
+    fast, plain = load_engine(notices=True), load_engine(notices=True, fast=False)
+    first = answers(fast, texts)
+    assert sum(map(len, first)) > 1_000
+    assert answers(fast, texts) == first, "what is remembered of a line"
+    assert answers(plain, texts[::-1])[::-1] == first, "the same without hyperscan, in another order"
 
 
 def test_no_value_of_the_sets_is_in_what_is_shown(sets: Sets) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 from wardship.model.access import CredentialType
 from wardship.model.exposure import DetectorTier
@@ -71,18 +73,21 @@ def _run() -> None:
 
 
 def _write() -> None:
-    with open("written", "w") as out:  # noqa: PTH123 - the plainest way there is
-        out.write("x")
-        out.flush()
+    Path("written").write_text("x")
 
 
-ATTEMPTS = {"connect": _connect, "run": _run, "write": _write, "kill": lambda: os.kill(os.getppid(), 0)}
+ATTEMPTS: dict[str, Callable[[], None]] = {
+    "connect": _connect,
+    "run": _run,
+    "write": _write,
+    "kill": lambda: os.kill(os.getppid(), 0),
+}
 
 
-def _told(line: int, name: str, attempt: object) -> Hit:
+def _told(line: int, name: str, attempt: Callable[[], None]) -> Hit:
     """The outcome of an attempt as a hit: its name says what happened."""
     try:
-        attempt()  # type: ignore[operator] - one of ATTEMPTS
+        attempt()
     except PermissionError:
         outcome = "refused"
     except OSError as error:

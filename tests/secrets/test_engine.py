@@ -257,7 +257,6 @@ def test_no_value_leaves_by_printing_pickling_or_failing(engine: Engine) -> None
 
 
 def test_an_engine_starts_quickly_the_second_time(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    pytest.importorskip("hyperscan")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first, second = load_engine(), load_engine()
     assert first.version == second.version
