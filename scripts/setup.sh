@@ -40,6 +40,9 @@ if [ "$(cat "$STAMP" 2>/dev/null)" != "$WANT" ]; then
   echo "$WANT" >"$STAMP"
 fi
 
-# Servers that tests use. Where they cannot be installed the tests say so (and fail where CI=true).
-if [ "$WHAT" != run ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then need postgresql || true; fi
-if [ "$WHAT" = servers ] && ! command -v java >/dev/null; then need openjdk-17-jre-headless || true; fi
+# Servers and programs that tests use. Where they cannot be installed the tests say so (and fail where CI=true).
+if [ "$WHAT" != run ]; then
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need postgresql || true
+  command -v ssh-keygen >/dev/null || need openssh-client || true
+  command -v keytool >/dev/null || need openjdk-17-jre-headless || true # Java too, for Spark
+fi

@@ -1,6 +1,6 @@
 """Fixtures that every test may use: a clock, databases of every kind we claim, and real servers.
 
-A server that does not start is a failure where CI=true and a skip with its reason elsewhere.
+Where CI=true a server that does not start, or a program that is missing, is a failure; elsewhere a skip with its reason.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import sqlalchemy as sa
@@ -32,10 +33,22 @@ def server(name: str) -> str:
     done = subprocess.run(["bash", str(script), "start"], capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         reason = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{name} did not start: {reason}")
-        pytest.skip(f"{name} did not start: {reason}")
+        _missing(f"{name} did not start: {reason}")
     return done.stdout.strip().splitlines()[-1]
+
+
+def program(name: str, package: str) -> str:
+    """The path of a program of the Debian package `package`, which `scripts/setup.sh test` installs."""
+    path = shutil.which(name)
+    if path is None:
+        _missing(f"{name} is not installed: apt-get install {package}")
+    return str(path)
+
+
+def _missing(reason: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

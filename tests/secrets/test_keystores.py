@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 import subprocess
 import time
 from datetime import UTC, datetime, timedelta
@@ -26,8 +25,10 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import program
 from wardship.secrets.keystores import MAX_BYTES, MAX_MATERIALS, Material, key_material
 
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 START = datetime(2026, 1, 2, tzinfo=UTC)
 
 
@@ -61,15 +62,13 @@ def certificate() -> x509.Certificate:
     )
 
 
-def private(key: object, form: PrivateFormat = PrivateFormat.PKCS8, password: bytes | None = None) -> bytes:
+def private(key: Key, form: PrivateFormat = PrivateFormat.PKCS8, password: bytes | None = None) -> bytes:
     protection = BestAvailableEncryption(password) if password else NoEncryption()
-    return key.private_bytes(Encoding.PEM, form, protection)  # type: ignore[attr-defined]  # any of the three kinds
+    return key.private_bytes(Encoding.PEM, form, protection)
 
 
-def ssh_line(key: object) -> bytes:
-    return key.public_key().public_bytes(  # type: ignore[attr-defined]  # any of the three kinds
-        Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    )
+def ssh_line(key: Key) -> bytes:
+    return key.public_key().public_bytes(Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
 
 
 def only(data: bytes, path: str = "") -> Material:
@@ -79,20 +78,18 @@ def only(data: bytes, path: str = "") -> Material:
 
 def ssh_keygen_says(file: Path) -> tuple[str, str]:
     """The bits and the fingerprint that the real program prints."""
-    if shutil.which("ssh-keygen") is None:
-        pytest.skip("ssh-keygen is not installed")
-    printed = subprocess.run(["ssh-keygen", "-lf", str(file)], capture_output=True, text=True, check=True).stdout
+    command = [program("ssh-keygen", "openssh-client"), "-lf", str(file)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return printed.split()[0], printed.split()[1]
 
 
-def locked_openssh(key: object, folder: Path) -> bytes:
+def locked_openssh(key: Key, folder: Path) -> bytes:
     """The key behind a passphrase, as the real program writes it."""
-    if shutil.which("ssh-keygen") is None:
-        pytest.skip("ssh-keygen is not installed")
+    ssh_keygen = program("ssh-keygen", "openssh-client")
     file = folder / "locked"
     file.touch(mode=0o600)
     file.write_bytes(private(key, PrivateFormat.OpenSSH))
-    subprocess.run(["ssh-keygen", "-p", "-P", "", "-N", "a-pass", "-f", str(file)], capture_output=True, check=True)
+    subprocess.run([ssh_keygen, "-p", "-P", "", "-N", "a-pass", "-f", str(file)], capture_output=True, check=True)
     return file.read_bytes()
 
 
@@ -215,8 +212,7 @@ def test_a_pkcs12_store_that_asks_for_years_of_work_is_not_opened() -> None:
 
 @pytest.mark.parametrize("kind", ["JKS", "JCEKS", "PKCS12"])
 def test_a_java_keystore_tells_the_certificates_of_its_keys(kind: str, tmp_path: Path) -> None:
-    if shutil.which("keytool") is None:
-        pytest.skip("keytool is not installed")
+    keytool = program("keytool", "openjdk-17-jre-headless")
     file, password = tmp_path / "store", "changeit"
     common = ["-keystore", str(file), "-storetype", kind, "-storepass", password, "-noprompt"]
     names = [
@@ -231,10 +227,10 @@ def test_a_java_keystore_tells_the_certificates_of_its_keys(kind: str, tmp_path:
         "-keypass",
         password,
     ]
-    subprocess.run(["keytool", "-genkeypair", *names, *common], capture_output=True, check=True)
+    subprocess.run([keytool, "-genkeypair", *names, *common], capture_output=True, check=True)
     (tmp_path / "trusted.pem").write_bytes(certificate().public_bytes(Encoding.PEM))
     subprocess.run(
-        ["keytool", "-importcert", "-alias", "ca", "-file", str(tmp_path / "trusted.pem"), *common],
+        [keytool, "-importcert", "-alias", "ca", "-file", str(tmp_path / "trusted.pem"), *common],
         capture_output=True,
         check=True,
     )
@@ -245,7 +241,7 @@ def test_a_java_keystore_tells_the_certificates_of_its_keys(kind: str, tmp_path:
         return
     key = next(one for one in found if one.kind == "private_key")
     assert (key.encrypted, key.subject, key.algorithm, key.bits) == (True, "CN=java.acme.example", "RSA", 2048)
-    listed = subprocess.run(["keytool", "-list", "-v", *common], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run([keytool, "-list", "-v", *common], capture_output=True, text=True, check=True).stdout
     thumbprints = {line.split("SHA256: ")[1].replace(":", "") for line in listed.splitlines() if "SHA256: " in line}
     assert {one.thumbprint_sha256 for one in found if one.kind == "certificate"} == thumbprints
     assert len(thumbprints) == 2
