@@ -1,6 +1,6 @@
 """Fixtures that every test may use: a clock, databases of every kind we claim, and real servers.
 
-Where CI=true a server that does not start, or a program that is missing, is a failure; elsewhere a skip with its reason.
+Where CI=true a server that does not start, or a program that is missing, is a failure; elsewhere a skip that says why.
 """
 
 from __future__ import annotations
