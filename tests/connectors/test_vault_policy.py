@@ -76,6 +76,8 @@ def test_a_policy_may_say_nothing(text: str) -> None:
         '{"path":' * 100_000,
         "@",
         "x" * 1_000_001,
+        "x = " + "9" * 5_000,
+        '{"path": ' + "9" * 5_000 + "}",
     ],
 )
 def test_what_cannot_be_read_is_a_data_error(text: str) -> None:

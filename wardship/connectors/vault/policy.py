@@ -58,8 +58,8 @@ def read_policy(text: str) -> list[Statement]:
         return [_statement(path, body) for path, body in blocks]
     except RecursionError:
         raise DataError("a policy nested too deep") from None
-    except json.JSONDecodeError:
-        raise DataError("a policy that is not JSON") from None
+    except ValueError:  # json's own, and a number of more digits than Python takes
+        raise DataError("a policy that is not JSON, or holds an improbable number") from None
 
 
 def _statement(path: str, body: Mapping[str, Any]) -> Statement:
