@@ -13,6 +13,7 @@ from tests.conftest import NOW
 from tests.connectors.github_reading import ORG, of, organisation, read, scan, scope_of, small
 from wardship.connectors import github
 from wardship.connectors.github.questions import confirm
+from wardship.connectors.github.workflows import MAX_FILES
 from wardship.model.access import Credential, CredentialType, Grant, Tier
 from wardship.model.errors import AuthenticationFailed, ConfigError, DataError, MissingScope, NotVisible, RateLimited
 from wardship.model.identity import Identity, System
@@ -182,7 +183,17 @@ def test_a_workflow_that_is_a_bomb_or_no_text_is_a_problem_and_not_a_crash() -> 
     acme.add_workflow(shop, "big.yml", "#" + "x" * 3_000_000)
     part = read(acme.connection(), "workflow")
     assert part.error is None
-    assert [p.detail for p in part.problems] == [".github/workflows/big.yml could not be read"]
+    assert [(p.detail, p.permission) for p in part.problems] == [(".github/workflows/big.yml could not be read", None)]
+
+
+def test_of_too_many_workflow_files_the_first_are_read_and_the_rest_is_told() -> None:
+    acme = organisation()
+    shop = acme.add_repository("shop")
+    for number in range(MAX_FILES + 1):
+        acme.add_workflow(shop, f"{number:03d}.yml", "on: push")
+    part = read(acme.connection(), "workflow")
+    assert [(p.reason, p.permission) for p in part.problems] == [("budget", None)]
+    assert sum("/contents/.github/workflows/" in call.path for call in acme.calls) == MAX_FILES
 
 
 def test_unknown_words_are_unknown_and_counted() -> None:

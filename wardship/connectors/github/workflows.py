@@ -33,13 +33,15 @@ def read(http: Http, repository: Repository, secrets_of: SecretsOf, where: Where
     listing = http.get_json(f"{repository.path}/contents/{FOLDER}", needs=_NEEDS, missing_ok=True)
     paths = _paths(listing)
     if len(paths) > MAX_FILES:
-        problems.append(_too_much(repository, _("more than %(most)d workflow files") % {"most": MAX_FILES}))
+        detail = _("more than %(most)d workflow files") % {"most": MAX_FILES}
+        problems.append(Problem(reason="budget", detail=detail, subject=repository.name))
     secrets: usage.Secrets | None = None
     asked: dict[str, Any] | None = None
     for path in paths[:MAX_FILES]:
         text = _text(http.get_json(f"{repository.path}/contents/{quote(path)}", needs=_NEEDS, missing_ok=True))
         if text is None:
-            problems.append(_too_much(repository, _("%(path)s could not be read") % {"path": path}))
+            detail = _("%(path)s could not be read") % {"path": path}
+            problems.append(Problem(reason="not_visible", detail=detail, subject=repository.name))
             continue
         references = workflow_references(text, path=path)
         if secrets is None and any(reference.kind == "secret" and reference.name for reference in references):
@@ -119,7 +121,3 @@ def _subjects(text: str, repository: Repository, facts: dict[str, Any]) -> dict[
     if rights is not None:
         found["default_token_permissions"] = rights.get("default_workflow_permissions")
     return found
-
-
-def _too_much(repository: Repository, detail: str) -> Problem:
-    return Problem(reason="not_visible", detail=detail, permission=_NEEDS, subject=repository.name)
