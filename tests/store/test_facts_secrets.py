@@ -159,6 +159,16 @@ def test_who_can_read_a_repository_is_what_its_host_says(conn: Any, look: Look) 
     assert secret["public_exposures"] == 1
 
 
+def test_without_a_manager_that_was_compared_nobody_knows_whether_one_holds_it(conn: Any, look: Look) -> None:
+    expose(conn, ".env")
+    put(conn, "credential", "kv/db", authority="vault:v1", type="stored_secret", fingerprint=None)
+    (secret,) = look("secret")
+    assert (secret["vaulted"], secret["vault_copies"], secret["stage"]) == (None, 0, "found")
+    put(conn, "credential", "kv/other", authority="vault:v1", type="stored_secret", fingerprint=OTHER)
+    (found,) = (row for row in look("secret") if row["uid"] == SECRET)
+    assert (found["vaulted"], found["stage"]) == (False, "found")
+
+
 # ------------------------------------------------------------------ the steps of a migration
 
 
@@ -189,7 +199,7 @@ def test_a_secret_goes_step_by_step_from_the_code_to_the_vault(conn: Any, look: 
         (row,) = look("secret")
         return row[column] if column != "all" else stages(row)
 
-    assert now_of("all") == (False, False, False, False, "found")
+    assert now_of("all") == (None, False, False, False, "found")  # no manager was compared
     link(conn, entry, days_ago=10)
     assert now_of("replaced_by") == entry
     assert now_of("all") == (True, False, False, False, "vaulted")

@@ -14,7 +14,7 @@ from wardship.model.identity import check_aware, check_key, uid_of
 
 
 class Place(StrEnum):
-    """Where a secret was seen. The first group are consumers: something runs with what stands there."""
+    """Where a secret was seen; `CONSUMER_PLACES` are those that something runs with."""
 
     DOTENV = "dotenv"
     CONTAINER = "container"  # compose, Kubernetes manifests, Dockerfile
@@ -29,6 +29,10 @@ class Place(StrEnum):
     TICKET = "ticket"
     WIKI = "wiki"
     FILE = "file"  # any other file
+
+
+CONSUMER_PLACES = (Place.DOTENV, Place.CONTAINER, Place.CI_FILE, Place.CI_VARIABLE, Place.CONFIG, Place.KEYSTORE)
+"""Places that something runs with: while a secret stands there, its consumers have not moved."""
 
 
 class DetectorTier(StrEnum):

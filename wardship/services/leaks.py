@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from wardship.model.errors import ConfigError, ConnectorError, DataError, TransitionRefused
+from wardship.model.exposure import CONSUMER_PLACES
 from wardship.model.secret import Secret
 from wardship.sdk import registry
 from wardship.sdk.connector import Connection
@@ -190,7 +191,7 @@ def _stored(one: Mapping[str, Any], stored: Sequence[Row]) -> list[str]:
 
 
 def _users(facts: Facts, one: Mapping[str, Any], exposures: Sequence[Row]) -> list[str]:
-    running = [row for row in exposures if row["in_head"] is not False and row["place"] in _RUNNING]
+    running = [row for row in exposures if row["in_head"] is not False and row["place"] in CONSUMER_PLACES]
     lines = [
         _("inferred: what runs with %(place)s (%(kind)s)")
         % {"place": f"{row['authority']} {row['location']}", "kind": word("place", row["place"])}
@@ -206,9 +207,6 @@ def _users(facts: Facts, one: Mapping[str, Any], exposures: Sequence[Row]) -> li
             )
         ]
     return lines or [_("unknown: nothing that was read names it")]
-
-
-_RUNNING = ("dotenv", "container", "ci_file", "ci_variable", "config", "keystore")
 
 
 def _mark(done: bool | None) -> str:

@@ -491,7 +491,12 @@ SELECT
     *,
     validity <> 'unknown' AS validated,
     CASE validity WHEN 'inactive' THEN TRUE WHEN 'active' THEN FALSE END AS rotated,
-    vault_copies > 0 OR replaced_by IS NOT NULL AS vaulted,
+    CASE
+        WHEN vault_copies > 0 OR replaced_by IS NOT NULL THEN TRUE
+        -- only where some secrets manager was read with fingerprints can it be known to hold no copy
+        WHEN EXISTS (SELECT 1 FROM held WHERE type = 'stored_secret' AND presence <> 'gone' AND fingerprint IS NOT NULL)
+            THEN FALSE
+    END AS vaulted,
     CASE
         WHEN consumer_exposures > 0 THEN FALSE
         WHEN validity = 'inactive' THEN TRUE
@@ -508,7 +513,7 @@ SELECT
     known_vaulted_at AS vaulted_at,
     CASE
         WHEN NOT ever_exposed THEN 'vaulted'
-        WHEN NOT vaulted THEN 'found'
+        WHEN vaulted IS DISTINCT FROM TRUE THEN 'found'
         WHEN consumers_moved IS DISTINCT FROM TRUE THEN 'vaulted'
         WHEN NOT source_removed THEN 'moved'
         WHEN NOT history_purged THEN 'removed'
