@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from tests.ingest.provider import Provider
 from wardship.ingest.scan import ScanPolicy, ScanReport, run_scan
 from wardship.store import tables
+from wardship.store.columns import FAMILIES
 from wardship.store.db import Database
 
 Scan = Callable[..., ScanReport]
@@ -78,7 +79,7 @@ def assert_current_is_newest_version(db: Database) -> None:
     with db.read() as conn:
         for family, current in tables.CURRENT.items():
             version = tables.VERSION[family]
-            names = ["uid", *(column.name for column in tables.FAMILIES[family]()), "content_hash", "presence"]
+            names = ["uid", *(column.name for column in FAMILIES[family]()), "content_hash", "presence"]
             newest = sa.select(sa.func.max(version.c.id)).group_by(version.c.uid)
             latest = _rows(conn, sa.select(*(version.c[n] for n in names)).where(version.c.id.in_(newest)))
             assert _rows(conn, sa.select(*(current.c[n] for n in names))) == latest

@@ -28,6 +28,7 @@ from wardship.model.errors import (
 from wardship.model.identity import uid_of
 from wardship.model.scan import ScopeStatus
 from wardship.store import leases, tables
+from wardship.store.columns import FAMILIES
 from wardship.store.db import Database
 
 
@@ -54,7 +55,7 @@ def test_first_scan_publishes_every_family(db: Database, provider: Provider, sca
         assert owner.holder_uid == uid_of("identity", "sim:1", "a")
         assert owner.person_key == uid_of("person", "sim:people", "bob")
         assert len(conn.execute(sa.select(tables.resolution.c.uid)).scalars().all()) == 2
-        for family in (*tables.FAMILIES, "usage"):
+        for family in (*FAMILIES, "usage"):
             stage = tables.stage_usage if family == "usage" else tables.STAGE[family]
             assert conn.execute(sa.select(sa.func.count()).select_from(stage)).scalar_one() == 0
 

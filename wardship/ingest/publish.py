@@ -8,13 +8,14 @@ from collections import Counter
 from wardship.ingest.work import Work
 from wardship.model.scan import Problem, ScopeStatus
 from wardship.sdk.i18n import _
-from wardship.store import leases, presence, scans, tables, versions
+from wardship.store import leases, presence, scans, versions
+from wardship.store.columns import FAMILIES
 from wardship.store.db import Database, Write
 from wardship.store.leases import Lease
 from wardship.store.presence import Suspect, Tally
 from wardship.store.scans import Reading
 
-_ORDER = (*tables.FAMILIES, "usage")
+_ORDER = (*FAMILIES, "usage")
 _DISPROVING = ("identity", "credential")  # what a scope lists; people and suppliers are often only mentioned
 
 

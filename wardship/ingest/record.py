@@ -24,6 +24,7 @@ from wardship.model.identity import Identity, Person, Supplier, System, uid_of
 from wardship.model.owner import Owner
 from wardship.sdk.connector import Record
 from wardship.store import tables
+from wardship.store.columns import FAMILIES, Instant
 
 USAGE = "usage"
 MAX_INDEXED_BYTES = 1_000  # PostgreSQL refuses index entries over some 2,700 bytes; two columns share one
@@ -47,7 +48,7 @@ _JSON = frozenset({"attributes", "aliases", "matches"})
 
 
 def row_of(record: Record) -> tuple[str, dict[str, Any]]:
-    """(family, row) of one record; the family is a key of `tables.FAMILIES`, or "usage".
+    """(family, row) of one record; the family is a key of `FAMILIES`, or "usage".
 
     Raises DataError for what no row can hold: a value of the wrong type, an id that is too long.
     """
@@ -203,7 +204,7 @@ def _converter(column: sa.Column[Any]) -> Convert:
     if column.name in _JSON:
         return canonical_json
     kind = column.type
-    if isinstance(kind, tables.Instant):
+    if isinstance(kind, Instant):
         return _instant(column.name)
     if isinstance(kind, sa.Boolean):
         return _exactly(column.name, bool)
@@ -237,9 +238,9 @@ def _needed(name: str, convert: Convert) -> Convert:
 
 
 _HASHED: Mapping[str, list[str]] = {
-    family: [c.name for c in columns() if not c.info.get("fades")] for family, columns in tables.FAMILIES.items()
+    family: [c.name for c in columns() if not c.info.get("fades")] for family, columns in FAMILIES.items()
 }
 _PLAN: Mapping[str, list[tuple[str, Read, Convert]]] = {
-    **{family: _plan(columns()) for family, columns in tables.FAMILIES.items()},
+    **{family: _plan(columns()) for family, columns in FAMILIES.items()},
     USAGE: _plan([c for c in tables.stage_usage.columns if c.name != "reading"]),
 }

@@ -16,7 +16,8 @@ What the columns say, where that takes a decision:
 - **Suppliers** match by exact id or domain, never by name.
 - **Secrets.** What has the same keyed fingerprint is one secret, wherever it was seen. An exposure is a credential
   whose fingerprint or public id (AKIA..., a key pair's SHA256, a thumbprint) it has exactly; never by name. `secret`
-  holds the steps after a leak: *vaulted* when a secrets manager holds the value, or a person linked its replacement;
+  holds the steps after a leak: *vaulted* when a secrets manager holds the value, or a person linked its replacement
+  (unknown while no manager was read with fingerprints);
   *consumers_moved* when no place that something runs with holds it and the old credential is gone, disabled, or known
   not to be used since; *source_removed* when no newest state holds it; *history_purged* when no reading finds it.
 
@@ -42,10 +43,11 @@ from sqlalchemy.engine import Connection
 
 from wardship.model.access import CredentialType, Tier
 from wardship.model.errors import ConfigError, DataError
-from wardship.model.exposure import Place
+from wardship.model.exposure import CONSUMER_PLACES
 from wardship.model.facts import FACTS, FACTS_VERSION, Snapshot
 from wardship.sdk.i18n import _
 from wardship.store import tables
+from wardship.store.columns import Instant
 from wardship.store.db import Database
 
 if TYPE_CHECKING:
@@ -61,9 +63,6 @@ STATIC_CREDENTIALS = (
     CredentialType.SSH_KEY,
 )
 """Credentials that whoever copies them can use: what `static_credentials` counts."""
-
-CONSUMER_PLACES = (Place.DOTENV, Place.CONTAINER, Place.CI_FILE, Place.CI_VARIABLE, Place.CONFIG, Place.KEYSTORE)
-"""Places that something runs with: while a secret stands there, its consumers have not moved."""
 
 _MEMORY_LIMIT = "1GB"
 _LONGEST_ROW_BYTES = 64 * 1024 * 1024
@@ -249,7 +248,7 @@ def _export_sqlite(conn: Connection, table: sa.Table, write: Callable[[bytes], o
 
 def _export_postgresql(conn: Connection, table: sa.Table, write: Callable[[bytes], object]) -> None:
     fields = [
-        f""""{column.name}" at time zone 'UTC'""" if isinstance(column.type, tables.Instant) else f'"{column.name}"'
+        f""""{column.name}" at time zone 'UTC'""" if isinstance(column.type, Instant) else f'"{column.name}"'
         for column in table.columns
     ]
     texts = ", ".join(f'"{column.name}"' for column in table.columns if isinstance(column.type, sa.Text))
@@ -316,7 +315,7 @@ def _load(db: DuckDBPyConnection, path: Path, name: str, table: sa.Table) -> Non
 
 def _duckdb_type(kind: sa.types.TypeEngine[object]) -> str:
     for ours, theirs in (
-        (tables.Instant, "TIMESTAMP"),
+        (Instant, "TIMESTAMP"),
         (sa.Boolean, "BOOLEAN"),
         (sa.Date, "DATE"),
         (sa.Float, "DOUBLE"),

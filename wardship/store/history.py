@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from wardship.store import tables
+from wardship.store.columns import FAMILIES
 from wardship.store.db import Database
 
 _JSON_OBJECTS = ("attributes",)
@@ -60,7 +61,7 @@ def held_as_of(
 
 
 def changes(
-    db: Database, *, since: datetime, until: datetime | None = None, families: tuple[str, ...] = tuple(tables.FAMILIES)
+    db: Database, *, since: datetime, until: datetime | None = None, families: tuple[str, ...] = tuple(FAMILIES)
 ) -> Iterator[Change]:
     """What was written down after `since` and until `until` (None: now), family by family, oldest first."""
     with db.read() as conn:
@@ -87,7 +88,7 @@ def _changes(conn: Connection, family: str, since: datetime, until: datetime | N
     previous = (
         sa.select(sa.func.max(earlier.c.id)).where(earlier.c.uid == version.c.uid, earlier.c.id < version.c.id)
     ).scalar_subquery()
-    names = [column.name for column in tables.FAMILIES[family]()]
+    names = [column.name for column in FAMILIES[family]()]
     compared = [*names, "presence"]
     query = (
         sa.select(version, *(before.c[name].label(f"before_{name}") for name in ("id", *compared)))

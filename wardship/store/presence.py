@@ -18,8 +18,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from wardship.store import tables
+from wardship.store.columns import FAMILIES, Instant
 from wardship.store.scans import Reading, Scan
 from wardship.store.sql import insert
+from wardship.store.versions import speaks_for
 
 MISSES_TO_GONE = 2
 GONE, UNCONFIRMED, PRESENT = "gone", "unconfirmed", "present"
@@ -104,9 +106,14 @@ def suspects(conn: Connection, scan: Scan, reading: Reading, limit: int) -> list
 def hand_over(conn: Connection, scan: Scan, reading: Reading, family: str, limit: int) -> int:
     """Passes missing rows on to another scope that still shows them; returns how many (at most `limit`).
 
-    A scope still shows a row when it has not read completely since it last saw it.
+    A scope still shows a row when it has not read completely since it last saw it. Hearsay of another authority's
+    scope shows nothing against the authority's own (`versions`).
     """
     current, sighting, scope = tables.CURRENT[family], tables.sighting, tables.scope
+    speaks = sa.or_(
+        sa.not_(speaks_for(sa.literal(reading.scope.authority), current.c.authority)),
+        speaks_for(sa.func.coalesce(scope.c.authority, current.c.authority), current.c.authority),
+    )
     vouched = (
         sa.select(sighting.c.uid)
         .join(current, sa.and_(current.c.uid == sighting.c.uid, _missing(current, scan, reading)))
@@ -116,6 +123,7 @@ def hand_over(conn: Connection, scan: Scan, reading: Reading, family: str, limit
             sighting.c.scope_key != reading.scope.key,
             current.c.presence == PRESENT,
             sa.func.coalesce(scope.c.complete_seq, 0) <= sighting.c.scan_seq,
+            speaks,
         )
     )
     uids = list(conn.execute(vouched.distinct().limit(limit)).scalars())
@@ -123,7 +131,13 @@ def hand_over(conn: Connection, scan: Scan, reading: Reading, family: str, limit
         return 0
     heir = (
         sa.select(sighting.c.scope_key)
-        .where(sighting.c.family == family, sighting.c.uid == current.c.uid, sighting.c.scope_key != reading.scope.key)
+        .outerjoin(scope, scope.c.key == sighting.c.scope_key)
+        .where(
+            sighting.c.family == family,
+            sighting.c.uid == current.c.uid,
+            sighting.c.scope_key != reading.scope.key,
+            speaks,
+        )
         .order_by(sighting.c.scan_seq.desc(), sighting.c.scope_key)
         .limit(1)
         .scalar_subquery()
@@ -156,7 +170,7 @@ def mark_missing(conn: Connection, scan: Scan, reading: Reading, family: str, *,
             misses=current.c.misses + 1,
             presence=presence,
             unconfirmed_since=sa.func.coalesce(
-                current.c.unconfirmed_since, sa.bindparam(None, scan.started_at, type_=tables.Instant())
+                current.c.unconfirmed_since, sa.bindparam(None, scan.started_at, type_=Instant())
             ),
         )
     )
@@ -210,7 +224,7 @@ def _answer(
         }
     else:
         marks = _versions(conn, family, scan, at=at, condition=some, presence=sa.literal(GONE))
-        since = sa.bindparam(None, scan.started_at, type_=tables.Instant())
+        since = sa.bindparam(None, scan.started_at, type_=Instant())
         values = {
             "presence": GONE,
             "misses": current.c.misses + 1,
@@ -235,15 +249,15 @@ def _versions(
 ) -> Counter[str]:
     """Appends versions with another presence and the same content; `change` is the presence, or "returned"."""
     current, version = tables.CURRENT[family], tables.VERSION[family]
-    names = ["uid", *(column.name for column in tables.FAMILIES[family]()), "content_hash"]
+    names = ["uid", *(column.name for column in FAMILIES[family]()), "content_hash"]
     statement = insert(conn.dialect.name, version).from_select(
         [*names, "presence", "change", "valid_from", "recorded_at", "scan_id"],
         sa.select(
             *(current.c[name] for name in names),
             presence,
             sa.case((presence == PRESENT, "returned"), else_=presence),
-            sa.bindparam(None, scan.started_at, type_=tables.Instant()),
-            sa.bindparam(None, at, type_=tables.Instant()),
+            sa.bindparam(None, scan.started_at, type_=Instant()),
+            sa.bindparam(None, at, type_=Instant()),
             sa.literal(scan.id),
         )
         .where(condition)

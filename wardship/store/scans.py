@@ -24,6 +24,7 @@ from sqlalchemy.engine import Connection, Row
 
 from wardship.model.scan import Coverage, Problem, Scope, ScopeStatus
 from wardship.store import sql, tables
+from wardship.store.columns import FAMILIES
 from wardship.store.db import Database, Write
 
 IMPORT_PREFIX = "import:"
@@ -292,6 +293,17 @@ def last_read_live(conn: Connection, scope_keys: Sequence[str]) -> datetime | No
     return max(begun, default=None)
 
 
+def authorities_read_live(conn: Connection) -> dict[str, datetime]:
+    """When the newest scan of each live system began that read any of it; imports do not count."""
+    newest = (
+        sa.select(_reading.c.authority, sa.func.max(_scan.c.started_at))
+        .join(_scan, _reading.c.scan_id == _scan.c.id)
+        .where(_reading.c.phase == "published", _scan.c.connection.not_like(f"{IMPORT_PREFIX}%"))
+        .group_by(_reading.c.authority)
+    )
+    return {authority: at for authority, at in conn.execute(newest)}
+
+
 def left_over(conn: Connection, connection: str) -> list[Reading]:
     """Readings of closed scans whose publishing was cut short (a replay, or a person's word on a held scope)."""
     rows = conn.execute(
@@ -503,7 +515,7 @@ def sweep(db: Database, limit: int) -> int:
     """Removes staged rows of readings that are over; at most `limit` rows a transaction. Returns how many."""
     removed = 0
     over = sa.select(_reading.c.id).where(_reading.c.phase.in_(("published", "discarded")))
-    for family in (*tables.FAMILIES, "usage"):
+    for family in (*FAMILIES, "usage"):
         table = stage_table(family)
         key = table.c.subject_uid if family == "usage" else table.c.uid
         while True:

@@ -8,7 +8,10 @@ A row belongs to the scope that first saw it: that scope alone changes it and ma
 too leaves a *sighting*; `presence` passes the row on to it when its own scope no longer has it. Were it otherwise, two
 scopes that word the same thing differently would make two versions in every scan.
 
-What a source forgets is kept: columns that fade (`tables.FADES`) and the last known use.
+A scope speaks for one authority. What it tells of another's things (a graph that somebody exported, of an account) is
+hearsay: it gives way to the authority's own scopes, and neither changes nor brings back what is theirs (ADR 0024).
+
+What a source forgets is kept: columns that fade (`columns.FADES`) and the last known use.
 
 A scan never writes over what a later scan has seen (`scan_seq`).
 """
@@ -25,6 +28,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from wardship.store import sql, tables
+from wardship.store.columns import FAMILIES, Instant
 from wardship.store.scans import Reading, Scan
 
 PRESENT = "present"
@@ -47,6 +51,7 @@ def publish_chunk(conn: Connection, scan: Scan, reading: Reading, family: str, *
         "last": last,
         "seq": scan.seq,
         "scope": reading.scope.key,
+        "speaker": reading.scope.authority,
         "began": scan.started_at,
     }
     changes = conn.execute(do.version, {**known, "at": at, "scan_id": scan.id}).scalars()
@@ -77,10 +82,10 @@ class _Statements(NamedTuple):
 @cache
 def _statements(dialect: str, family: str) -> _Statements:
     stage, current, version = tables.STAGE[family], tables.CURRENT[family], tables.VERSION[family]
-    content = [column.name for column in tables.FAMILIES[family]()]
+    content = [column.name for column in FAMILIES[family]()]
     seq = sa.bindparam("seq", type_=sa.BigInteger())
     scope = sa.bindparam("scope", type_=_STRING)
-    began = sa.bindparam("began", type_=tables.Instant())
+    began = sa.bindparam("began", type_=Instant())
     mine = stage.c.reading == sa.bindparam("reading", type_=sa.BigInteger())
     chunk = sa.and_(mine, stage.c.uid <= sa.bindparam("last", type_=_STRING))
 
@@ -88,8 +93,21 @@ def _statements(dialect: str, family: str) -> _Statements:
     rows = first.subquery()
 
     joined = stage.outerjoin(current, current.c.uid == stage.c.uid)
-    may_write = sa.and_(current.c.scan_seq <= seq, sa.or_(current.c.scope_key == scope, current.c.presence != PRESENT))
-    fading = [column.name for column in tables.FAMILIES[family]() if column.info.get("fades")]
+    speaker = sa.bindparam("speaker", type_=_STRING)
+    own = speaks_for(speaker, stage.c.authority)
+    keeper = tables.scope
+    heard = sa.exists().where(  # what the row says so far is hearsay
+        keeper.c.key == current.c.scope_key, sa.not_(speaks_for(keeper.c.authority, current.c.authority))
+    )
+    may_write = sa.and_(
+        current.c.scan_seq <= seq,
+        sa.or_(
+            current.c.scope_key == scope,
+            sa.and_(own, heard),
+            sa.and_(current.c.presence != PRESENT, sa.or_(own, heard)),
+        ),
+    )
+    fading = [column.name for column in FAMILIES[family]() if column.info.get("fades")]
     differs = sa.or_(
         current.c.content_hash != stage.c.content_hash,
         current.c.presence != PRESENT,
@@ -111,7 +129,7 @@ def _statements(dialect: str, family: str) -> _Statements:
     )
     new = to_current.excluded
     taken_over = {name: new[name] for name in (*content, "content_hash", "scope_key", "scan_seq", "last_seen_at")}
-    same = sa.and_(current.c.scope_key == scope, current.c.presence == PRESENT)
+    ours = sa.or_(current.c.scope_key == scope, sa.and_(speaks_for(speaker, current.c.authority), heard))
     sighting = sql.insert(dialect, tables.sighting).from_select(
         ["family", "uid", "scope_key", "scan_seq"],
         sa.select(sa.literal(family), stage.c.uid, scope, seq)
@@ -128,7 +146,7 @@ def _statements(dialect: str, family: str) -> _Statements:
                 sa.literal(PRESENT),
                 change,
                 began,
-                sa.bindparam("at", type_=tables.Instant()),
+                sa.bindparam("at", type_=Instant()),
                 sa.bindparam("scan_id", type_=_STRING),
             )
             .select_from(joined)
@@ -141,8 +159,13 @@ def _statements(dialect: str, family: str) -> _Statements:
             set_={**taken_over, "presence": PRESENT, "misses": 0, "unconfirmed_since": None},
         ),
         touch=sa.update(current)
-        .where(current.c.uid.in_(sa.select(stage.c.uid).where(chunk)), same, current.c.scan_seq < seq)
-        .values(scan_seq=seq, last_seen_at=began),
+        .where(
+            current.c.uid.in_(sa.select(stage.c.uid).where(chunk)),
+            current.c.presence == PRESENT,
+            current.c.scan_seq < seq,
+            ours,
+        )
+        .values(scope_key=scope, scan_seq=seq, last_seen_at=began),
         sighting=sighting.on_conflict_do_update(
             index_elements=["family", "uid", "scope_key"],
             set_={"scan_seq": sighting.excluded.scan_seq},
@@ -153,6 +176,12 @@ def _statements(dialect: str, family: str) -> _Statements:
         .on_conflict_do_nothing(),
         unstage=sa.delete(stage).where(chunk),
     )
+
+
+def speaks_for(speaker: sa.ColumnElement[str], authority: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Whether a scope of `speaker` speaks for `authority`: the same one, or a part of it ("github:acme/api")."""
+    below = sa.func.substr(authority, 1, sa.func.length(speaker) + 1) == speaker.concat("/")
+    return sa.or_(authority == speaker, below)
 
 
 def _remembered(stage: sa.Table, current: sa.Table, fading: list[str]) -> dict[str, sa.ColumnElement[Any]]:
@@ -201,7 +230,7 @@ def _usage_statements(dialect: str) -> tuple[sa.Select[Any, int], sa.Insert, sa.
         sa.select(
             *(stage.c[name] for name in names),
             sa.bindparam("seq", type_=sa.BigInteger()),
-            sa.bindparam("at", type_=tables.Instant()),
+            sa.bindparam("at", type_=Instant()),
         ).where(chunk),
     )
     new = insert.excluded
