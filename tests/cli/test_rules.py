@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Command
+from wardship.sdk.fact_query import DIALECTS
 from wardship.sdk.rule import BUILT_IN
 
 
@@ -49,6 +51,39 @@ def test_a_rule_is_begun_and_tested_in_the_workspace(run: Command, tmp_path: Pat
     ran = run("rules", "test", *place)
     assert ran.code == 2
     assert "0 findings instead of 1" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "right", "advice"),
+    [("c.enabeld", "c.enabled", "did you mean enabled"), ("subject: credentials", "subject: credential", "schema")],
+)
+def test_a_misspelt_word_is_told_with_file_and_line_in_our_words(
+    run: Command, tmp_path: Path, misspelt: str, right: str, advice: str
+) -> None:
+    assert run("rules", "new", "our_rule", "--subject", "credential", "--folder", tmp_path).code == 0
+    file = tmp_path / "our_rule.yaml"
+    file.write_text(file.read_text("utf-8").replace(right, misspelt, 1), encoding="utf-8")
+    ran = run("rules", "test", file)
+    assert ran.code == 2
+    _head, problem = ran.out.splitlines()
+    assert re.match(r"  our_rule\.yaml, line \d+, \w+: ", problem)
+    assert advice in problem
+    assert "Input should" not in problem
+    assert len(problem) < 300, "one sentence and a next step, not a list of everything"
+
+
+@pytest.mark.parametrize("dialect", [*DIALECTS, "postgresql"])
+def test_a_question_is_shown_in_every_dialect(run: Command, dialect: str) -> None:
+    ran = run("rules", "explain", "owner_left", "--dialect", dialect)
+    assert ran.code == 0
+    assert f"({'postgresql' if dialect == 'postgres' else dialect})" in ran.out
+
+
+def test_an_engine_has_one_name_and_its_short_one_is_taken(run: Command) -> None:
+    shown = run("rules", "explain", "--help").out + run("rules", "test", "--help").out
+    assert "postgres|" not in shown
+    assert "|postgresql|" in shown
+    assert "runs on a server" in run("rules", "test", BUILT_IN, "--engine", "postgres").err
 
 
 def test_a_rule_is_explained_with_what_it_finds_now(run: Command, demo: Path) -> None:

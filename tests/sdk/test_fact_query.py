@@ -30,8 +30,8 @@ REFUSED = [
     ("SELECT (SELECT content FROM read_text('/etc/passwd')) AS x FROM identity", "no fact table"),
     ("WITH identity AS (SELECT uid FROM credential) SELECT uid FROM identity", "hides a fact table"),
     ("WITH RECURSIVE a AS (SELECT uid FROM identity) SELECT uid FROM a", "RECURSIVE"),
-    ("SELECT nope FROM identity", "'nope' could not be resolved"),
-    ("SELECT i.nope FROM identity AS i", "Unknown column: nope"),
+    ("SELECT nope FROM identity", "'nope' is no column"),
+    ("SELECT i.nope FROM identity AS i", "'nope' is no column"),
     ("SELECT i FROM identity AS i", "'i' is no column"),
     ("SELECT getenv('HOME') AS x FROM identity", "function getenv is not allowed"),
     ("SELECT random() AS x FROM identity", "rand is not allowed"),
@@ -54,7 +54,12 @@ REFUSED = [
     ("SELECT CAST(uid AS JSON) AS x FROM identity", "no cast to JSON"),
     ("SELECT 1 + 1 FROM identity", "has no name"),
     ("SELECT uid, uid FROM identity", "two columns 'uid'"),
-    ("SELECT uid FROM identity WHERE", "not understood"),
+    ("SELECT uid FROM identity WHERE", "not readable as SQL at 'WHERE'"),
+    ("SELECT 'abc FROM identity", "not readable as SQL"),
+    ("SELECT uid FROM identity JOIN credential ON TRUE", "not clear which table the column 'uid' is of"),
+    ("SELECT x.uid FROM identity AS i", "not clear which table the column 'uid' is of"),
+    ("SELECT i.type AS t FROM identity AS i JOIN credential AS c ON TRUE", "not clear which table the column 'type'"),
+    ("SELECT i.uid AS u FROM identity AS i, identity AS i", "do not fit together"),
     ("SELECT " + "(" * 400 + "1" + ")" * 400 + " AS x FROM identity", "nested too deeply"),
     ("SELECT '" + "x" * 20_000 + "' AS x FROM identity", "20000 characters"),
 ]
@@ -65,6 +70,28 @@ def test_refused_with_a_reason_and_a_next_step(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match="(?i)" + message.replace("(", r"\(").replace("?", r"\?")) as caught:
         compile_query(text)
     assert caught.value.advice
+
+
+def test_a_misspelt_column_is_told_with_its_line_and_what_was_meant() -> None:
+    with pytest.raises(ConfigError) as caught:
+        compile_query("SELECT c.uid AS subject_uid\nFROM credential AS c\nWHERE c.last_usd_at < :as_of")
+    assert caught.value.message == "'last_usd_at' is no column of the tables that are named (query line 3)"
+    assert caught.value.advice.startswith("did you mean last_used_at")
+    assert len(caught.value.advice) < 200, "not a list of everything"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT UID AS subject_uid FROM identity AS i WHERE I.Name = 'x'",
+        "SELECT i.* FROM identity AS i",
+        "SELECT * FROM identity",
+        "WITH a(x, y) AS (SELECT uid, name FROM identity) SELECT x FROM a WHERE y = 'b'",
+        "SELECT b.age FROM (SELECT date_diff('day', created_at, :as_of) AS age FROM credential) AS b",
+    ],
+)
+def test_a_column_may_be_of_a_table_a_part_query_or_a_list_of_names(text: str) -> None:
+    assert compile_query(text).columns
 
 
 def test_what_a_query_names_is_known() -> None:

@@ -10,9 +10,16 @@ from wardship.cli import kit, work
 from wardship.cli.kit import Run
 from wardship.sdk.i18n import N_, _
 
-_DIALECTS = ("duckdb", "postgres", "spark", "clickhouse", "trino", "snowflake", "bigquery")
+_DIALECTS = ("duckdb", "postgresql", "spark", "clickhouse", "trino", "snowflake", "bigquery")
 _SUBJECTS = ("identity", "credential", "grant", "system", "exposure", "secret")
 _ENGINES = ("duckdb", "postgresql", "spark")
+
+
+class _Sql(click.Choice[str]):
+    """Names of engines and of their SQL. PostgreSQL's short name is taken too, and not shown."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert("postgresql" if value == "postgres" else value, param, ctx)
 
 
 def add_to(root: kit.Group) -> None:
@@ -59,7 +66,7 @@ def add_to(root: kit.Group) -> None:
     )
     @kit.option(
         "--dialect",
-        type=click.Choice(_DIALECTS),
+        type=_Sql(_DIALECTS),
         default="duckdb",
         help=N_("Show the question in this dialect of SQL."),
     )
@@ -123,7 +130,7 @@ def add_to(root: kit.Group) -> None:
     )
     @kit.option(
         "--engine",
-        type=click.Choice(_ENGINES),
+        type=_Sql(_ENGINES),
         default="duckdb",
         help=N_("The engine that runs the examples."),
     )

@@ -31,8 +31,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraint
 from wardship.model.errors import ConfigError
 from wardship.model.facts import FACTS
 from wardship.model.finding import Confidence, Severity
-from wardship.sdk.fact_query import FactQuery, compile_query
-from wardship.sdk.i18n import _
+from wardship.sdk.fact_query import FactQuery, compile_query, nearest
+from wardship.sdk.i18n import N_, _
 from wardship.sdk.yaml_file import YamlFile, read_yaml_file
 
 RULE_ID = r"^[a-z][a-z0-9_]{2,63}$"
@@ -52,6 +52,23 @@ EXAMPLE_DEFAULTS: Mapping[str, Any] = {
 """What a column of an example row holds when the example does not say; other columns are NULL. `uid` is made up."""
 
 _TOP_TEN = "owasp-nhi"
+_WRONG: Mapping[str, str] = {  # what pydantic calls it: what a person reads
+    "missing": N_("is missing"),
+    "extra_forbidden": N_("no such field"),
+    "enum": N_("must be one of %(expected)s"),
+    "literal_error": N_("must be one of %(expected)s"),
+    "string_type": N_("must be a text"),
+    "string_too_short": N_("must be a text that says something"),
+    "string_too_long": N_("must not have more than %(max_length)d characters"),
+    "string_pattern_mismatch": N_("must have the form %(pattern)s"),
+    "int_type": N_("must be a whole number"),
+    "greater_than_equal": N_("must be at least %(ge)d"),
+    "bool_type": N_("must be true or false"),
+    "list_type": N_("must be a list"),
+    "too_short": N_("must not be empty"),
+    "dict_type": N_("must be a mapping"),
+    "model_type": N_("must be a mapping"),
+}
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True)]
 
@@ -205,7 +222,10 @@ def load_rule(path: Path) -> Rule:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = [part for part in first["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
-        raise told.error(place, first["msg"], _("see docs/schema/rule.schema.json")) from None
+        bounds = {name: str(value).replace(" or ", ", ") if name == "expected" else value
+                  for name, value in first.get("ctx", {}).items()}  # fmt: skip
+        message = _(_WRONG.get(first["type"], N_("is not what this field takes"))) % bounds
+        raise told.error(place, message, _("see docs/schema/rule.schema.json")) from None
     except ConfigError as error:
         raise told.error(("query",), error.message, error.advice) from None
     _check(rule, told, path)
@@ -291,7 +311,7 @@ def _check(rule: Rule, told: YamlFile, path: Path) -> None:
                         raise told.error(
                             (kind, index, "facts", table, number),
                             _("%(table)s has no column %(unknown)r") % {"table": table, "unknown": unknown[0]},
-                            _("columns: %(names)s") % {"names": ", ".join(FACTS[table])},
+                            nearest(unknown[0], FACTS[table]),
                         )
             if kind == "passes" and example.expect:
                 raise told.error(

@@ -21,7 +21,7 @@ from wardship.services import explain, rule_examples, rule_skeleton
 from wardship.services.formats import Column, Row
 from wardship.store.engine import DuckDbEngine, PostgresEngine, SparkEngine
 
-ENGINES = ("duckdb", "postgresql", "spark")
+_SQL = {"postgresql": "postgres"}  # what fact_query calls the dialect of an engine, where that is another word
 SCHEMA_FILE = ".schema.json"
 _SHOWN = 5
 
@@ -175,7 +175,9 @@ def explanation(
         _("Question to the facts (%(dialect)s)") % {"dialect": dialect},
         *(
             f"  {line}"
-            for line in (rule.query.strip() if dialect == "duckdb" else asked.readable(dialect)).splitlines()
+            for line in (
+                rule.query.strip() if dialect == "duckdb" else asked.readable(_SQL.get(dialect, dialect))
+            ).splitlines()
         ),
         "",
         _("It fires, for example"),
