@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -345,7 +346,9 @@ def test_ctrl_c_ends_the_check_and_counts_nothing(old: Repo) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=2)
     assert process.returncode == 130
-    assert b"Traceback" not in process.stderr.read()
+    told = process.stderr.read()
+    assert b"Traceback" not in told
+    assert b"counts as not made" in told
     assert old.runs() == []
 
 
@@ -417,3 +420,17 @@ def test_who_reads_no_further_is_stopped_all_the_same(repo: Repo) -> None:
     repo.git("add", "-A")
     repo.run("bash", "-c", "set -o pipefail; git commit -m change 2>&1 | true", code=1)
     repo.git("rev-parse", "--verify", "-q", "HEAD", code=1)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_went_past_is_taken_back_by_the_command_that_is_told(repo: Repo, first: bool) -> None:
+    if not first:
+        repo.write("app.py", "port = 80\n")
+        repo.commit()
+    repo.write("config.py", LINE)
+    told = repo.commit("past the check", "--no-verify")
+    command = re.search(r"`git ([^`]+)` takes it back", told)
+    assert command, told
+    repo.git(*command[1].split())
+    assert repo.git("status", "--porcelain") == "A  config.py\n", "the work is kept"
+    assert "past the check" not in repo.git("log", "--oneline", code=128 if first else 0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,20 +120,21 @@ def _add_run(hook: kit.Group) -> None:
         from wardship.services.guard.git import Repository
 
         base, head = _range(span)
-        ask = guard.Ask(
-            stage=guard.Stage(stage),
-            base=base,
-            head=head,
-            files=[Path(one) for one in words] if whole else (),
-            given=_given(stage, span),
-            remote=words[0] if words and not whole else None,
-            environment=os.environ,
-            strict=strict,
-            min_confidence=min_confidence,
-        )
-        repository = Repository.find()
-        now = _now()
-        ran = guard.run(repository, ask, _engine, now=now)
+        with _stoppable(run):
+            ask = guard.Ask(
+                stage=guard.Stage(stage),
+                base=base,
+                head=head,
+                files=[Path(one) for one in words] if whole else (),
+                given=_given(stage, span),
+                remote=words[0] if words and not whole else None,
+                environment=os.environ,
+                strict=strict,
+                min_confidence=min_confidence,
+            )
+            repository = Repository.find()
+            now = _now()
+            ran = guard.run(repository, ask, _engine, now=now)
         if stage == "ci" and record_file is None:
             record_file = Path(spool.RECORD)
         if record_file and ran.record:
@@ -144,8 +147,19 @@ def _add_run(hook: kit.Group) -> None:
         elif form == "json":
             run.say(_json(ran))
         else:
-            _tell(run, ran, guard.Stage(stage), now.date())
+            _tell(run, ran, repository, guard.Stage(stage), now.date())
         return run.code
+
+
+@contextlib.contextmanager
+def _stoppable(run: Run) -> Iterator[None]:
+    """Says of a check that Ctrl-C ends what became of it; git takes the exit code as a no."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        run.warn("\n" + _("Stopped before the check was over: it counts as not made, and is not on record."))
+        run.warn(_("Next: %(advice)s") % {"advice": _("run the same command again")})
+        raise click.exceptions.Exit(kit.INTERRUPTED) from None
 
 
 def _engine() -> Engine:
@@ -214,7 +228,7 @@ def _json(ran: Ran) -> str:
     return json.dumps(told, indent=1, ensure_ascii=False)
 
 
-def _tell(run: Run, ran: Ran, stage: str, today: date) -> None:
+def _tell(run: Run, ran: Ran, repository: Repository, stage: str, today: date) -> None:
     """What a developer reads: nothing at all when nothing is to be said."""
     from wardship.sdk.display import visible
     from wardship.services.guard.check import State
@@ -232,7 +246,11 @@ def _tell(run: Run, ran: Ran, stage: str, today: date) -> None:
         _tell_paragraph(run, _("Why it matters: %(what)s") % {"what": risk()})
         _tell_paragraph(run, _("What to do: %(what)s") % {"what": remedy()})
         if late:
-            run.say(_("The commit is not pushed yet: `git reset --soft HEAD~1` takes it back and keeps your work."))
+            # The first commit has none before it to go back to.
+            undo = "git reset --soft HEAD~1" if repository.commit("HEAD~1") else "git update-ref -d HEAD"
+            run.say(
+                _("The commit is not pushed yet: `%(command)s` takes it back and keeps your work.") % {"command": undo}
+            )
     if ran.bypassed:
         run.note(_("This commit was made past its check (--no-verify, or no pre-commit hook); that is on record."))
     if by_state[State.PRESENT]:
