@@ -101,7 +101,7 @@ def add_to(root: kit.Group) -> None:
         help=N_("Show one identity: access in words, credentials with ages, owners, findings, and what was not read."),
         examples=(
             "wardship identity show 'AcmeIntegrator SaaS'",
-            "wardship identity show AKIAIOSFODNN7EXAMPLE --output json",
+            "wardship identity show 'AcmeIntegrator SaaS' --output json",
         ),
         rows=True,
     )

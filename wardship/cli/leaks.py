@@ -61,7 +61,7 @@ def add_to(root: kit.Group) -> None:
         secrets,
         "show",
         help=N_("Show one secret: where it stands, what it opens, and how far its clean-up is."),
-        examples=("wardship secrets show se_0f3a9c2b7d1e4f5a6b7c", "wardship secrets show AKIAIOSFODNN7EXAMPLE"),
+        examples=("wardship secrets show DB_PASSWORD", "wardship secrets show MAIL_API_KEY --output json"),
         rows=True,
     )
     @kit.argument("what", help=N_("Id of a secret or an exposure, a public key id, or a name."))
@@ -82,7 +82,7 @@ def add_to(root: kit.Group) -> None:
         secrets,
         "link",
         help=N_("Say that an entry of a secrets manager replaces this secret."),
-        examples=("wardship secrets link DB_PASSWORD secret/shop/db --reason 'rotated on release 4.2'",),
+        examples=("wardship secrets link DB_PASSWORD PROD_DB_URL --reason 'rotated on release 4.2'",),
     )
     @kit.argument("what", help=N_("Id of a secret or an exposure, a public key id, or a name."))
     @kit.argument("entry", help=N_("The entry that replaces it: its id, native id or name."))
@@ -115,8 +115,11 @@ def add_to(root: kit.Group) -> None:
     @kit.command(
         secrets,
         "check",
-        help=N_("Ask the system that a secret belongs to, by one harmless logged call, whether it still works."),
-        examples=("wardship secrets check DB_PASSWORD --dry-run", "wardship secrets check AKIAIOSFODNN7EXAMPLE --yes"),
+        help=N_(
+            "Ask the system that a secret belongs to, by one harmless logged call, whether it still works. "
+            "That system and the place where the secret stands must be connected (`wardship connect add`)."
+        ),
+        examples=("wardship secrets check ID --dry-run", "wardship secrets check ID --yes"),
     )
     @kit.argument("what", help=N_("Id of a secret or an exposure, a public key id, or a name."))
     @kit.option("--dry-run", is_flag=True, help=N_("Only say which call would be made to which system."))
