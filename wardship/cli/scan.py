@@ -125,5 +125,5 @@ def _announce(run: Run, connection: Connection, plugins: tuple[str, ...]) -> Non
         *manifest.permissions.get(Capability.DISCOVER, ()),
         *manifest.permissions.get(Capability.USAGE, ()),
     ):
-        run.note(f"  {permission.name:<48} {_(permission.why)}")
+        run.note(f"  {_(permission.name):<48} {_(permission.why)}")
     run.note(_("Found: %(systems)s") % {"systems": ", ".join(scan_service.systems_of(connection, plugins))})

@@ -259,7 +259,7 @@ def conclude(
         run.say("\n" + _("Could not be read"))
         for row in missing[:10]:
             need = (
-                _("needs %(permission)s") % {"permission": row["missing_permission"]}
+                _("needs %(permission)s") % {"permission": _(row["missing_permission"])}
                 if row["missing_permission"]
                 else (row["detail"] or "")
             )

@@ -41,7 +41,7 @@ MANIFEST = Manifest(
     title="Suppliers register (CSV)",
     systems=("suppliers_register",),
     permissions={
-        Capability.DISCOVER: (Permission(name="read the file", why=N_("the register is one CSV file")),),
+        Capability.DISCOVER: (Permission(name=N_("read the file"), why=N_("the register is one CSV file")),),
         Capability.IMPORT: (),
     },
     settings=(

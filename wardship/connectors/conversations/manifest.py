@@ -11,7 +11,7 @@ MANIFEST = Manifest(
     systems=("slack_workspace", "jira_site", "confluence_space"),
     permissions={
         Capability.DISCOVER: (
-            Permission(name="read the export", why=N_("an export that an administrator made is all that is read")),
+            Permission(name=N_("read the export"), why=N_("an export that an administrator made is all that is read")),
         ),
         Capability.IMPORT: (),
     },

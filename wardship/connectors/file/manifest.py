@@ -11,7 +11,9 @@ MANIFEST = Manifest(
     systems=("file_source",),
     permissions={
         Capability.DISCOVER: (
-            Permission(name="read the files", why=N_("the files, or one SELECT of a database, are all that is read")),
+            Permission(
+                name=N_("read the files"), why=N_("the files, or one SELECT of a database, are all that is read")
+            ),
         ),
         Capability.IMPORT: (),
     },

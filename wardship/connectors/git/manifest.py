@@ -5,7 +5,7 @@ from __future__ import annotations
 from wardship.sdk.connector import BlindSpot, Capability, Evidence, Manifest, Permission, Setting
 from wardship.sdk.i18n import N_
 
-READ = "read the repository"
+READ = N_("read the repository")
 MAX_BLOB_MB = 10
 
 MANIFEST = Manifest(
@@ -15,7 +15,7 @@ MANIFEST = Manifest(
     permissions={
         Capability.DISCOVER: (
             Permission(
-                name=READ, why=N_("clones it into Wardship's own cache and searches every version of every file")
+                name=READ, why=N_("copies it into Wardship's own cache and searches every version of every file")
             ),
         ),
         Capability.IMPORT: (),
@@ -41,7 +41,7 @@ MANIFEST = Manifest(
         Setting(name="workers", help=N_("processes that search at the same time; empty: as many as there are CPUs")),
         Setting(
             name="keep_mirror",
-            help=N_("false: the copy of each repository is deleted after every reading, and cloned again for the next"),
+            help=N_("false: the copy of each repository is deleted after every reading, and made again for the next"),
             default="true",
         ),
         Setting(name="private_network", help=N_("true: the addresses may lie in your own network"), default="false"),
