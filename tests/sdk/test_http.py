@@ -60,6 +60,12 @@ def test_a_refusal_becomes_our_error_with_the_vendors_code(
         assert said.scope == "Apps.Read"
 
 
+def test_a_code_that_only_repeats_the_status_is_none(waits: Waits) -> None:
+    with pytest.raises(MissingScope) as caught:
+        client(waits, Server(httpx.Response(403, json={"message": "no", "status": "403"}))).get_json("/x")
+    assert (caught.value.message, caught.value.scope) == ("GET /x: HTTP 403", "unknown")
+
+
 def test_absence_may_be_an_answer(waits: Waits) -> None:
     http = client(waits, Server(httpx.Response(404)))
     assert http.get_json("/x", missing_ok=True) is None

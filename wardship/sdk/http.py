@@ -539,7 +539,8 @@ def _form_bytes(form: Mapping[str, str | Secret]) -> bytes:
 
 
 def _vendor_code(response: httpx.Response) -> str:
-    """The vendor's short error code ("Authorization_RequestDenied"), never its free text; "" where there is none."""
+    """The vendor's short error code ("Authorization_RequestDenied"), never its free text; "" where there is none, or
+    where it only repeats the status, as GitHub's does."""
     try:
         body = jsonlib.loads(response.content)
     except (ValueError, RecursionError):
@@ -550,6 +551,7 @@ def _vendor_code(response: httpx.Response) -> str:
     for holder in (inner, body):
         if isinstance(holder, dict):
             for name in ("code", "errorCode", "error_code", "type", "status"):
-                if isinstance(holder.get(name), str) and _CODE.fullmatch(holder[name]):
-                    return str(holder[name])
+                said = holder.get(name)
+                if isinstance(said, str) and _CODE.fullmatch(said) and said != str(response.status_code):
+                    return said
     return inner if isinstance(inner, str) and _CODE.fullmatch(inner) else ""
