@@ -190,3 +190,16 @@ def test_the_rate_is_kept(waits: Waits) -> None:
     for _ in range(7):
         http.get_json("/x")
     assert sum(waits.slept) == pytest.approx(2.0)  # 3 at once, 4 more at 2 a second
+
+
+def test_a_system_that_nobody_reached_is_tried_once_by_each_later_call(waits: Waits) -> None:
+    """No network: eighteen scopes do not wait for it one after the other. An answer gives every try back."""
+    server = Server(*[httpx.ConnectError("x")] * 8, ok(), httpx.ConnectError("x"), ok())
+    http = client(waits, server)
+    for calls in (6, 7, 8):
+        with pytest.raises(Unavailable):
+            http.get_json("/x")
+        assert len(server.requests) == calls
+    assert http.get_json("/x") == {}
+    assert http.get_json("/x") == {}, "a cut in the middle is waited for as ever"
+    assert len(server.requests) == 11

@@ -153,6 +153,7 @@ class Http:
         self._gate = Gate(most=budget.concurrency)
         self._lock = threading.Lock()
         self._calls = 0
+        self._met: bool | None = None  # whether the system was ever connected to; None: not tried to the end yet
         self._run_deadline = _after(monotonic(), budget.deadline_s)
         self._scope_deadline: float | None = None
         inner = transport if transport is not None else netguard.transport(allow_private=allow_private)
@@ -324,11 +325,19 @@ class Http:
         return url
 
     def _tries(self, call: _Call) -> httpx.Response:
-        """Tries until there is an answer that repeating would not change."""
+        """Tries until there is an answer that repeating would not change.
+
+        Where a call could not connect in all its tries and none ever did, there is no way to the system (no network, a
+        wrong name), and each later call tries once: the other scopes of a scan need not wait for it again.
+        """
         fresh_token_tried = False
         for attempt in itertools.count():
             outcome, epoch = self._once(call, attempt)
-            last = attempt + 1 >= self._budget.attempts
+            last = attempt + 1 >= (1 if self._met is False else self._budget.attempts)
+            if not isinstance(outcome, _Lost) or outcome.reached:
+                self._met = True
+            elif last and self._met is None:
+                self._met = False
             if isinstance(outcome, _Lost):
                 if last or (outcome.reached and not call.idempotent):
                     what = _(outcome.why) % {"limit": outcome.limit_s}
