@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from wardship.model.access import CredentialType
@@ -109,6 +110,16 @@ def tokens_two() -> Tokens:
     engine = Tokens()
     engine.version = "tokens-2"
     return engine
+
+
+def renamed() -> Tokens:
+    """The same version, which reads what is new: it tells a detector by another name."""
+
+    class Renamed(Tokens):
+        def scan(self, data: bytes, *, path: str = "") -> list[Hit]:
+            return [replace(hit, detector="test.renamed") for hit in super().scan(data, path=path)]
+
+    return Renamed()
 
 
 def fragile() -> Fragile:

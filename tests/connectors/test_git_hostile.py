@@ -306,6 +306,23 @@ def test_a_file_that_kills_its_reader_costs_that_file(
     assert again.said() == read.said()
 
 
+def test_when_too_many_readers_have_died_the_rest_is_not_read_and_said(
+    evil: Repository, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wardship.connectors.git.pool.MAX_DEATHS", 2)
+    monkeypatch.setattr("wardship.connectors.git.pool.BATCH", 1)
+    evil.commit({f"b{n}.txt": f"DIE {n}" for n in range(8)} | {f"c{n}.txt": f"{n} {token('k')}" for n in range(5)})
+    there = evil.connection("c", clock=clock, cache=tmp_path / "cache")
+    read = reading(there, engine="fragile")
+    assert set(by_path(read)) == {"a.txt"}
+    assert "13 files" in read.problems[0].detail
+    monkeypatch.undo()
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    read = reading(there, engine="fragile")
+    assert len(exposures(read)) == 6, "the next scan tries again"
+    assert "8 files" in read.problems[0].detail
+
+
 def test_the_reader_of_hostile_files_has_no_network_no_programs_and_no_files(
     evil: Repository, tmp_path: Path, clock: Clock
 ) -> None:

@@ -133,6 +133,8 @@ class _Work:
             hits = scan(data, path=path)
             if hits:
                 yield from ((index, "hit", hit.told(self._fingerprint(hit.value))) for hit in hits[:MAX_HITS])
+            if len(hits) > MAX_HITS:
+                yield index, "cut", {"reason": "cut"}
             if path.lower().endswith(_KEY_FILES) or _CERTIFICATE in data:
                 yield from ((index, kind, body) for kind, body in self._material(data, path, hits))
             if is_ci_file(path):

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 
 from wardship.connectors.git import snapshot
@@ -43,11 +44,19 @@ def update(git: Git, repository: Repository, *, token: Secret | None, username: 
     if not git.mirror.is_dir():
         _make(git, online, repository)
         return
+    _unlock(git)
     fetch = ["fetch", "--quiet", "--prune", "--force", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"]
     online.run([*fetch, "--", repository.source, "+refs/*:refs/*"], name=repository.name, timeout_s=_FETCH_S)
     head = online.run(["ls-remote", "--symref", "--", repository.source, "HEAD"], name=repository.name)
     _set_head(git, repository, head)
     git.run(["gc", "--auto", "--quiet"], name=repository.name, timeout_s=_FETCH_S)
+
+
+def _unlock(git: Git) -> None:
+    """Takes away the locks of a git that was killed in the middle: nobody else works in the mirror."""
+    places = (git.mirror.glob("*.lock"), *((git.mirror / part).rglob("*.lock") for part in ("refs", "objects/info")))
+    for lock in chain.from_iterable(places):
+        lock.unlink()
 
 
 def _make(git: Git, online: Git, repository: Repository) -> None:

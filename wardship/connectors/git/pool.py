@@ -73,6 +73,10 @@ class Pool:
             for child in self._children:
                 ready.register(child.output, selectors.EVENT_READ, child)
             while True:
+                if self.deaths >= MAX_DEATHS:
+                    for left in (*again, *batches):
+                        record([], [_died(item) for item in left])
+                    again.clear()
                 for child in self._children:
                     while len(child.queue) < _AHEAD and (batch := again.popleft() if again else next(batches, None)):
                         child.give(batch)
@@ -112,12 +116,7 @@ class Pool:
         if not waiting:
             return
         first, *rest = waiting
-        blob, path, _copies = first.pop(index)
-        record([], [(blob, path, "skipped", {"reason": "died"})])
-        if self.deaths >= MAX_DEATHS:
-            lost = [(b, p, "skipped", {"reason": "died"}) for batch in [first, *rest] for b, p, _c in batch]
-            record([], lost)
-            return
+        record([], [_died(first.pop(index))])
         if first:
             yield first
         yield from rest
@@ -229,6 +228,11 @@ class _Child:
 def shown(path: bytes) -> str:
     """A path as text: what is no UTF-8 becomes visible escapes."""
     return path.decode("utf-8", "backslashreplace")
+
+
+def _died(item: Item) -> Finding:
+    blob, path, _copies = item
+    return blob, path, "skipped", {"reason": "died"}
 
 
 def _batched(items: Iterable[Item]) -> Iterator[list[Item]]:

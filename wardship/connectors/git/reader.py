@@ -266,7 +266,7 @@ class _Reading:
         commits = self._history.commits(tips, state.tips(self._settings.digest))
         read = self._read(pool, state, state.again(), 0)
         for part in self._history.parts(commits):
-            read = self._read(pool, state, self._pairs(part), read)
+            read = self._read(pool, state, self._pairs(part, state), read)
             notable = frozenset(blob.encode("ascii") for blob in state.notable())
             if notable:
                 state.note(history.notable_changes(part, notable))
@@ -329,20 +329,18 @@ class _Reading:
             pool.scan(state.planned(), record)
         return read + total
 
-    def _pairs(self, part: history.Part) -> Iterator[Pair]:
-        long: dict[str, bytes] = {}
+    def _pairs(self, part: history.Part, state: State) -> Iterator[Pair]:
+        long: set[Pair] = set()
         for _header, new, _old, path in part.changes():
             if new is None or not self._settings.wants(path):
                 continue
             blob = new.decode("ascii")
             if len(path) > MAX_PATH_BYTES:
-                long[blob] = path
+                long.add((blob, path))
             elif blob not in _EMPTY:
                 yield blob, path
         if long:
-            self._problem(
-                "too_large", _("%(n)d files have paths of over 4096 bytes and were left out") % {"n": len(long)}
-            )
+            state.leave_out(long, "long")
 
     def _tell(self, totals: report.Totals) -> None:
         if totals.large:
@@ -355,6 +353,12 @@ class _Reading:
             mirror.distrust(self.git)
             self._problem(
                 "unreadable", _("%(n)d files are missing or damaged in the repository") % {"n": totals.missing}
+            )
+        if totals.cut:
+            self._say(_("%(name)s: of %(n)d files only the first 1,000 secrets each are told"), n=totals.cut)
+        if totals.long:
+            self._problem(
+                "too_large", _("%(n)d files have paths of over 4096 bytes and were left out") % {"n": totals.long}
             )
         if totals.copies:
             detail = _("%(n)d files stand at too many paths to be searched at each") % {"n": totals.copies}

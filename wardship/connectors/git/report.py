@@ -32,6 +32,8 @@ class Totals:
     died: int = 0
     missing: int = 0
     copies: int = 0
+    long: int = 0  # the path
+    cut: int = 0  # had more secrets than are told
 
 
 def exposures(
@@ -52,7 +54,7 @@ def exposures(
         here = {change.new for change in changes if change.new} | ({head[path]} if path in head else set())
         told = [one for one in found if one.blob in here]
         for one in told:
-            if one.kind == "skipped":
+            if one.kind in ("skipped", "cut"):
                 reason = str(one.body.get("reason"))
                 if reason in totals.__slots__:
                     setattr(totals, reason, getattr(totals, reason) + 1)

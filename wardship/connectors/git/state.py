@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 _TABLES = """\
 create table meta (key text primary key, value text not null) without rowid;
 create table scanned (key blob primary key) without rowid;
@@ -48,7 +48,7 @@ class Found:
 
     path: bytes
     blob: str
-    kind: str  # "hit", "certificate", "ci", "skipped"
+    kind: str  # "hit", "certificate", "ci", "skipped", "cut" (there were more hits)
     body: dict[str, Any]
 
 
@@ -149,6 +149,10 @@ class State:
             ((blob, path, kind, json.dumps(body, sort_keys=True)) for blob, path, kind, body in told),
         )
         self._db.execute("commit")
+
+    def leave_out(self, pairs: Iterable[tuple[str, bytes]], reason: str) -> None:
+        """Takes down pairs that are not read: every report tells them, until other settings ask for them again."""
+        self.record((), ((blob, path, "skipped", {"reason": reason}) for blob, path in pairs))
 
     # -------------------------------------------------------------- where it stands in the history
 
