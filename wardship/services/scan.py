@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -164,7 +164,11 @@ def _refuse_older(ws: Workspace, reader: Reader, as_of: datetime | None) -> None
         return  # the scan will say what is wrong with the files
     with ws.db.read() as conn:
         live = scans.last_read_live(conn, keys)
+        systems = scans.authorities_read_live(conn)
     if live is None or (as_of is not None and as_of > live):
+        later = {name: at for name, at in systems.items() if as_of is None or at >= as_of}
+        live = _told_of(reader, later)
+    if live is None:
         return
     if as_of is None:
         raise ConfigError(
@@ -176,6 +180,20 @@ def _refuse_older(ws: Workspace, reader: Reader, as_of: datetime | None) -> None
         _("this system was read live on %(when)s, after the files were exported") % {"when": format_instant(live)},
         advice=_("scan the system instead; --force takes the files as true now"),
     )
+
+
+def _told_of(reader: Reader, systems: Mapping[str, datetime]) -> datetime | None:
+    """When the first of `systems` that the files tell of was read live; None: they tell of none of them.
+
+    Only where a scope of the files may tell of other systems than its own: a reader says which with `authorities`.
+    """
+    authorities = getattr(reader, "authorities", None)
+    if authorities is None or not systems:
+        return None
+    try:
+        return next((systems[name] for name in authorities() if name in systems), None)
+    except (ConfigError, ConnectorError):
+        return None  # the scan will say what is wrong with the files
 
 
 def _read(

@@ -37,7 +37,10 @@ class Export(Protocol):
         """Whether this is such an export. `head`: the first 64 KiB, b"" of a folder. Cheap; never raises."""
 
     def scopes(self, path: Path, connection: Connection) -> Iterable[Scope]:
-        """What it tells of; `connector` is "file". Two files with an equal scope are read as one."""
+        """What it tells of; `connector` is "file". Two files with an equal scope are read as one.
+
+        A scope's authority is the tool's own: with a system's it would speak in that system's name (ADR 0024).
+        """
 
     def rows(self, path: Path, scope: Scope) -> Iterator[object]:
         """Raw items in a stable order, streamed; plain dicts, lists and scalars. Raises NotVisible for the whole."""

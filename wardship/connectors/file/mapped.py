@@ -104,6 +104,9 @@ class MappedFiles:
         named |= {fold(name) for name in self.mapping.columns | self.mapping.secret_columns}
         return [name for name in self.columns_seen if fold(name) not in named]
 
+    def authorities(self) -> Iterable[str]:
+        return [self.mapping.authority]
+
     def stamp(self) -> str:
         if self.mapping.source.format is Format.POSTGRESQL:
             return self._once  # the rows of a query have no order to take them up again by

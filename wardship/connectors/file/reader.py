@@ -21,6 +21,7 @@ from wardship.connectors.file.formats.row import stamp_of
 from wardship.connectors.file.manifest import MANIFEST
 from wardship.connectors.file.mapped import MappedFiles
 from wardship.connectors.file.mapping import find_mapping, load_mapping
+from wardship.model.access import Usage
 from wardship.model.errors import ConfigError, ConnectorError, DataError, UnexpectedResponse
 from wardship.model.scan import Problem, RawPage, Scope
 from wardship.sdk.connector import (
@@ -57,6 +58,9 @@ class Source(Protocol):
     def complete(self, scope: Scope) -> bool:
         """Whether the rows of the scope are all that the system has."""
 
+    def authorities(self) -> Iterable[str]:
+        """Systems that the rows tell of, one after another; those of an export take reading it."""
+
     def stamp(self) -> str:
         """Changes when the files, or what is declared of them, change."""
 
@@ -86,6 +90,10 @@ class FileReader:
 
     def scopes(self) -> Iterable[Scope]:
         return [scope for source in self.sources for scope in source.scopes()]
+
+    def authorities(self) -> Iterator[str]:
+        """Systems that the files tell of, as they come to light: an export tells of others than its scope's."""
+        yield from itertools.chain.from_iterable(source.authorities() for source in self.sources)
 
     def fetch(self, scope: Scope, token: str | None) -> Iterator[RawPage]:
         """Raises NotVisible for a file that cannot be read as a whole."""
@@ -190,6 +198,15 @@ class ExportFiles:
     def complete(self, scope: Scope) -> bool:
         del scope
         return bool(getattr(self._export, "COMPLETE", False))
+
+    def authorities(self) -> Iterator[str]:
+        for scope in self._paths:
+            for item in self.rows(scope):
+                try:
+                    records = list(self.parse(scope, item))
+                except DataError:  # the import will quarantine it
+                    continue
+                yield from (record.authority for record in records if not isinstance(record, Usage))
 
     def stamp(self) -> str:
         return stamp_of(path for paths in self._paths.values() for path in paths)

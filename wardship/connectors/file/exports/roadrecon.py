@@ -93,7 +93,7 @@ def scopes(path: Path, connection: Connection) -> Iterable[Scope]:
         raise unreadable(path, _("not a database that can be read")) from None
     if len(tenants) != 1 or not isinstance(tenants[0], str) or not GUID.fullmatch(tenants[0]):
         raise unreadable(path, _("it does not name one tenant"), _("gather one tenant into one database"))
-    authority = f"entra:{tenants[0].lower()}"
+    authority = f"roadrecon:{tenants[0].lower()}"
     return [
         Scope(connector="file", authority=authority, kind=f"roadrecon.{kind}")
         for kind, (table, _columns, _json) in _TABLES.items()
@@ -127,7 +127,7 @@ def rows(path: Path, scope: Scope) -> Iterator[object]:
 def parse(scope: Scope, item: Any, connection: Connection) -> Iterable[Record]:
     del connection
     row = opened(item, "row", "roadrecon")
-    authority = scope.authority
+    authority = f"entra:{scope.authority.partition(':')[2]}"
     match scope.kind.removeprefix("roadrecon."):
         case "tenant":
             return [System(authority=authority, kind="entra_tenant", name=row.text("displayName"))]
