@@ -14,6 +14,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,8 +27,6 @@ from wardship.secrets import fingerprint
 
 AUTHOR = ("Ana Ruiz", "ana.ruiz@acme-iberica.example")
 PEPPER = Secret("5e" * 32)  # of simulated connections without a workspace
-
-_folders: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process ends
 
 
 class Repository:
@@ -115,7 +114,13 @@ class Repository:
 
 
 class Disk:
-    """Stands where other simulated systems have their network: repositories in folders need none."""
+    """Stands where other simulated systems have their network: repositories in folders need none.
+
+    `held`: a folder that is deleted when nobody has this connection any more.
+    """
+
+    def __init__(self, held: tempfile.TemporaryDirectory[str] | None = None) -> None:
+        self._held = held
 
     def httpx_transport(self) -> Any:
         raise ConfigError("a folder speaks no HTTP")
@@ -143,7 +148,6 @@ def connection(
 def simulated(clock: Callable[[], datetime]) -> Connection:
     """A connection to a freshly made repository with secrets in its newest state and in its history."""
     held = tempfile.TemporaryDirectory(prefix="wardship-sim-git-")
-    _folders.append(held)
     shop = Repository(Path(held.name) / "shop", origin="https://github.com/acme/shop.git")
     password = "correct" + "-Horse7!" + "battery"
     key = "AKIA" + "Q3EGRXLWVJ4ZT7UM"
@@ -152,7 +156,7 @@ def simulated(clock: Callable[[], datetime]) -> Connection:
     shop.commit({".github/workflows/deploy.yml": WORKFLOW}, message="deploy from CI")
     shop.commit({"config/local.yml": f"database:\n  password: {password}\n"}, author=("Li Wei", "li.wei@acme.example"))
     shop.remove("deploy/.env.production")
-    return shop.connection("shop", clock=clock, cache=Path(held.name) / "cache")
+    return replace(shop.connection("shop", clock=clock, cache=Path(held.name) / "cache"), wire=Disk(held))
 
 
 WORKFLOW = """\
