@@ -14,7 +14,7 @@ Everything is written from one view of the database; it is not verified here: th
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -82,7 +82,9 @@ def stored_ranges(conn: Connection) -> RangeHash:
         query = sa.select(tables.audit.c.leaf).where(seq >= first, seq < end).order_by(seq)
         return conn.execution_options(yield_per=_BATCH).scalars(query)
 
-    range_hash: Callable[[int, int], bytes] = lambda first, end: root_of(leaves(first, end))  # noqa: E731 - a value
+    def range_hash(first: int, end: int) -> bytes:
+        return root_of(leaves(first, end))
+
     return range_hash
 
 
