@@ -373,6 +373,7 @@ def test_one_unreadable_repository_does_not_stop_the_others(tmp_path: Path, cloc
     )
     first, second = (read_scope(connector, scope) for scope in connector.scopes())
     assert first.error is not None
+    assert first.error.advice
     assert not first.complete
     assert second.complete
     assert len(exposures(second)) == 1

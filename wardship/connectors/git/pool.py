@@ -185,7 +185,12 @@ class _Child:
                 for line in self._lines():
                     return dict(json.loads(line))
         self.stop()
-        raise Unavailable(_("the process that searches files does not start"), system="git", operation="scan")
+        raise Unavailable(
+            _("the process that searches files does not start"),
+            system="git",
+            operation="scan",
+            advice=_("it needs 3 GB of address space and leave to start processes; see `ulimit -a`, then scan again"),
+        )
 
     def index(self) -> int:
         """Where in its first batch the child was."""

@@ -212,4 +212,5 @@ def _failure(operation: str, name: str, told: bytes) -> Exception:
         _("git %(operation)s failed for %(name)s") % {"operation": operation, "name": name},
         system="git",
         operation=operation,
+        advice=_("`git ls-remote` for this repository, typed as the same user, says why; then scan again"),
     )
