@@ -258,11 +258,8 @@ def conclude(
     if missing:
         run.say("\n" + _("Could not be read"))
         for row in missing[:10]:
-            need = (
-                _("needs %(permission)s") % {"permission": _(row["missing_permission"])}
-                if row["missing_permission"]
-                else (row["detail"] or "")
-            )
+            permission = row["missing_permission"]  # a vendor's name of it, or a text of ours where it has none
+            need = _("needs %(permission)s") % {"permission": _(permission)} if permission else (row["detail"] or "")
             what = f"{visible(row['system'], 30)}, {visible(row['kind'], 40)}"
             run.say(f"  {what}: {word('status', row['status'])}; {visible(need, 90)}")
         if len(missing) > 10:
