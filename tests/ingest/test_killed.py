@@ -53,6 +53,11 @@ def facts(db: Database) -> dict[str, Counter[object]]:
         return found
 
 
+def closed_scans(db: Database) -> int:
+    with db.read() as conn:
+        return conn.scalar(sa.select(sa.func.count()).where(tables.scan.c.status != "running")) or 0
+
+
 def write(state: Path, *, without: str = "") -> None:
     names = {str(account): [f"a{account}{n}" for n in range(11) if f"a{account}{n}" != without] for account in (1, 2)}
     state.write_text(json.dumps(names), encoding="utf-8")
@@ -111,7 +116,7 @@ def test_killed_at_every_edge(database: Database, tmp_path: Path, expected: dict
         write(state, without="a13")
         ended = scan_process(database, state, edge)
         kills += not ended
-        if not ended:
+        if closed_scans(database) < 2:  # killed after its last word, the scan needs no second run
             assert scan_process(database, state, 0)
         before = all_versions(database)
         assert scan_process(database, state, 0)

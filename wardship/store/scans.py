@@ -296,12 +296,12 @@ def last_read_live(conn: Connection, scope_keys: Sequence[str]) -> datetime | No
 def authorities_read_live(conn: Connection) -> dict[str, datetime]:
     """When the newest scan of each live system began that read any of it; imports do not count."""
     newest = (
-        sa.select(_reading.c.authority, sa.func.max(_scan.c.started_at))
+        sa.select(_reading.c.authority, sa.func.max(_scan.c.started_at).label("at"))
         .join(_scan, _reading.c.scan_id == _scan.c.id)
         .where(_reading.c.phase == "published", _scan.c.connection.not_like(f"{IMPORT_PREFIX}%"))
         .group_by(_reading.c.authority)
     )
-    return {authority: at for authority, at in conn.execute(newest)}
+    return {row.authority: row.at for row in conn.execute(newest)}
 
 
 def left_over(conn: Connection, connection: str) -> list[Reading]:
