@@ -88,6 +88,30 @@ class FactsSettings(_Strict):
     """The newest so many snapshots are kept, and every one that an open finding rests on; the worker removes others."""
 
 
+class TelemetrySettings(_Strict):
+    """Audit logs: where they are asked, and what addresses mean (docs/telemetry.md)."""
+
+    engine: Literal["duckdb", "spark", "clickhouse"] = "duckdb"
+    """Who answers questions about events: DuckDB in this process, a Spark cluster, or ClickHouse."""
+    url: UrlOrReference | None = None
+    """Where that engine is: sc://host:15002 for Spark Connect, http://host:8123 for ClickHouse. None with `clickhouse`:
+    its engine in this process (chdb)."""
+    tables: Path | None = None
+    """SQL file with one SELECT that gives the columns of `activity` from tables that the engine has already. None: the
+    events are the workspace's own Parquet files, which the engine must be able to read."""
+    networks: Path | None = None
+    """CSV file of your networks (network,name,country,asn): what an address is called; relative to the workspace
+    folder. None: none are declared."""
+    asn_database: Path | None = None
+    """MMDB file with the autonomous system of each network. None: systems are unknown."""
+    country_database: Path | None = None
+    """MMDB file with the country of each network. None: countries are unknown."""
+    memory_mb: Annotated[int, Field(ge=256, le=1_000_000)] = 1024
+    """Memory in MB that DuckDB may take for events; what needs more is spilled into the workspace folder."""
+    keep_days: Annotated[int, Field(ge=30, le=36_500)] = 400
+    """Days that events are kept; the worker removes older ones. A year and a month shows the same season again."""
+
+
 class Settings(BaseSettings):
     """Settings of one Wardship workspace (workspace.yaml)."""
 
@@ -119,6 +143,8 @@ class Settings(BaseSettings):
     """How connectors reach the network."""
     facts: FactsSettings = FactsSettings()
     """Fact snapshots, one after every scan."""
+    telemetry: TelemetrySettings = TelemetrySettings()
+    """Audit logs."""
     worker: WorkerSettings = WorkerSettings()
     """The background worker."""
 

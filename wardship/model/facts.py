@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-FACTS_VERSION = 2
+FACTS_VERSION = 3
 
 _USE = {
     "use_state": "VARCHAR",  # used | never | unknown: the best of all sources
@@ -76,6 +76,11 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "name": "VARCHAR",
         "presence": "VARCHAR",
         "evidence": "VARCHAR",  # which alias joins it
+    },
+    "identity_alias": {  # every exact id of an identity: what an audit log may call it
+        "authority": "VARCHAR",
+        "native_id": "VARCHAR",
+        "identity_uid": "VARCHAR",
     },
     "credential": {
         "uid": "VARCHAR",

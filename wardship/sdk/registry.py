@@ -11,10 +11,12 @@ import pkgutil
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from types import ModuleType
+from typing import cast
 
 from wardship.model.errors import ConfigError
 from wardship.sdk.connector import Manifest
 from wardship.sdk.i18n import _
+from wardship.sdk.source import Source
 
 _PACKAGE = "wardship.connectors"
 
@@ -52,3 +54,30 @@ def manifest(name: str, allowed: Sequence[str] = ()) -> Manifest:
     found = connector_module(name, allowed).MANIFEST
     assert isinstance(found, Manifest)  # noqa: S101 - narrows a plugin's attribute for the type checker
     return found
+
+
+_SOURCES = "wardship.sources"
+
+
+def source_names() -> list[str]:
+    """Names of the telemetry sources: "aws.cloudtrail"."""
+    package = importlib.import_module(_SOURCES)
+    return sorted(
+        importlib.import_module(f"{_SOURCES}.{module.name}").MANIFEST.name
+        for module in pkgutil.iter_modules(package.__path__)
+        if not module.name.startswith("_")
+    )
+
+
+def source(name: str) -> Source:
+    """The source called `name`. Raises ConfigError for an unknown one."""
+    package = importlib.import_module(_SOURCES)
+    module = name.replace(".", "_")
+    if module in {one.name for one in pkgutil.iter_modules(package.__path__)}:
+        found = importlib.import_module(f"{_SOURCES}.{module}")
+        if found.MANIFEST.name == name:
+            return cast("Source", found)
+    raise ConfigError(
+        _("no telemetry source is called %(name)r") % {"name": name[:80]},
+        advice=_("known sources: %(names)s") % {"names": ", ".join(source_names())},
+    )

@@ -1,17 +1,19 @@
-"""Engines that answer checked queries about one fact snapshot: DuckDB embedded, PostgreSQL, Spark Connect.
+"""Engines that answer checked queries about tables kept as Parquet: DuckDB embedded, PostgreSQL, Spark Connect.
 
-An engine has `dialect` and `query(sql, parameters)`, and sees the fact tables of one snapshot under their names; it is
-a context manager. The SQL is a `FactQuery`'s, in the engine's dialect. The check there is the first wall; the second
-is here: DuckDB may open the snapshot's own files and nothing else, PostgreSQL reads temporary tables in a read-only
-session. Spark is the user's cluster and has the user's walls.
+An engine has `dialect` and `query(sql, parameters)`, and sees tables under their names: the fact tables of one
+snapshot, or any `Table`s it is given, such as the activities of the telemetry manifest; it is a context manager. The
+SQL is a `FactQuery`'s, in the engine's dialect. The check there is the first wall; the second is here: DuckDB may open
+the files it was given and nothing else, PostgreSQL reads temporary tables in a read-only session. Spark is the user's
+cluster and has the user's walls.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -35,8 +37,28 @@ _POSTGRES_TYPES = {"VARCHAR": "text", "DOUBLE": "double precision"}
 _ESCAPE = re.compile(r"\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table that an engine shows: `columns` with DuckDB's types, and the Parquet files that hold its rows. No file:
+    an empty table. A file may have more columns, in any order."""
+
+    name: str
+    columns: Mapping[str, str]
+    files: Sequence[Path]
+
+
+Tables = Snapshot | Sequence[Table]
+
+
+def tables_of(shown: Tables) -> Sequence[Table]:
+    """A snapshot's fact tables; other tables as they are."""
+    if isinstance(shown, Snapshot):
+        return [Table(name=name, columns=columns, files=(shown.file(name),)) for name, columns in FACTS.items()]
+    return shown
+
+
 class Engine(Protocol):
-    """Answers queries about one snapshot."""
+    """Answers queries about the tables it was opened with."""
 
     dialect: str
 
@@ -45,11 +67,17 @@ class Engine(Protocol):
 
 
 class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
-    """DuckDB in this process, over the snapshot's Parquet files. `timeout_s` bounds one query."""
+    """DuckDB in this process, over Parquet files. `timeout_s` bounds one query.
+
+    `spill`: a folder where a query larger than `memory_limit` may put what it cannot hold. None: such a query fails,
+    and nothing of the tables is written anywhere.
+    """
 
     dialect = "duckdb"
 
-    def __init__(self, snapshot: Snapshot, *, memory_limit: str = "1GB", timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, shown: Tables, *, memory_limit: str = "1GB", timeout_s: float = TIMEOUT_S, spill: Path | None = None
+    ) -> None:
         import duckdb
 
         self._timeout_s = timeout_s
@@ -58,15 +86,17 @@ class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
             config={
                 "memory_limit": memory_limit,
                 "threads": "2",
-                "temp_directory": "",  # nothing of the facts is written anywhere
+                "temp_directory": str(spill or ""),
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
             }
         )
-        files = {table: str(snapshot.file(table)) for table in FACTS}
-        for table, path in files.items():
-            self._db.execute(f'CREATE VIEW "{table}" AS SELECT * FROM read_parquet({_literal(path)})')  # noqa: S608 - our names
-        self._db.execute(f"SET allowed_paths = [{', '.join(map(_literal, files.values()))}]")
+        files: list[str] = []
+        for table in tables_of(shown):
+            paths = [str(path) for path in table.files]
+            files += paths
+            self._db.execute(f'CREATE VIEW "{table.name}" AS {_duckdb_select(table, paths)}')
+        self._db.execute(f"SET allowed_paths = [{', '.join(map(_literal, files))}]")
         self._db.execute("SET enable_external_access = false")
         self._db.execute("SET lock_configuration = true")
 
@@ -92,22 +122,22 @@ class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
 
 
 class PostgresEngine(AbstractContextManager["PostgresEngine"]):
-    """PostgreSQL at `url`: the snapshot's facts are loaded into temporary tables of one connection.
+    """PostgreSQL at `url`: the tables are loaded into temporary ones of one connection. For facts, not for events.
 
     PostgreSQL holds no NUL character and reads no half surrogate in JSON: they become U+FFFD there, and only there.
     """
 
     dialect = "postgres"
 
-    def __init__(self, snapshot: Snapshot, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, shown: Tables, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         import psycopg
 
         self._error = psycopg.Error
         plain = sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         try:
             self._db: psycopg.Connection[Row] = psycopg.connect(plain, autocommit=True)
-            for table, columns in FACTS.items():
-                self._load(table, columns, snapshot.file(table))
+            for table in tables_of(shown):
+                self._load(table)
             self._db.execute(f"SET statement_timeout = {int(timeout_s * 1000)}")
             self._db.execute("SET default_transaction_read_only = on")
         except psycopg.Error as error:
@@ -115,13 +145,14 @@ class PostgresEngine(AbstractContextManager["PostgresEngine"]):
                 _("PostgreSQL: %(error)s") % {"error": _first_line(error)}, system="postgresql", operation="load"
             ) from None
 
-    def _load(self, table: str, columns: Mapping[str, str], path: Path) -> None:
-        typed = ", ".join(f'"{name}" {_POSTGRES_TYPES.get(kind, kind)}' for name, kind in columns.items())
-        self._db.execute(f'CREATE TEMPORARY TABLE "{table}" ({typed})')
-        with self._db.cursor() as cursor, cursor.copy(f'COPY "{table}" FROM STDIN') as copy:
-            for row in read_table(path):
-                copy.write_row([_holdable(value) if isinstance(value, str) else value for value in row])
-        self._db.execute(f'ANALYZE "{table}"')
+    def _load(self, table: Table) -> None:
+        typed = ", ".join(f'"{name}" {_POSTGRES_TYPES.get(kind, kind)}' for name, kind in table.columns.items())
+        self._db.execute(f'CREATE TEMPORARY TABLE "{table.name}" ({typed})')
+        with self._db.cursor() as cursor, cursor.copy(f'COPY "{table.name}" FROM STDIN') as copy:
+            for path in table.files:
+                for row in read_table(path, tuple(table.columns)):
+                    copy.write_row([_holdable(value) if isinstance(value, str) else value for value in row])
+        self._db.execute(f'ANALYZE "{table.name}"')
 
     def query(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
         try:
@@ -139,11 +170,11 @@ class PostgresEngine(AbstractContextManager["PostgresEngine"]):
 
 
 class SparkEngine(AbstractContextManager["SparkEngine"]):
-    """A Spark cluster over Spark Connect (`sc://host:port`). The workers must see the snapshot's folder."""
+    """A Spark cluster over Spark Connect (`sc://host:port`). The workers must see the files under the same paths."""
 
     dialect = "spark"
 
-    def __init__(self, snapshot: Snapshot, url: str) -> None:
+    def __init__(self, shown: Tables, url: str) -> None:
         try:
             from pyspark.errors import PySparkException
             from pyspark.sql import SparkSession
@@ -152,8 +183,13 @@ class SparkEngine(AbstractContextManager["SparkEngine"]):
         self._error = PySparkException
         self._spark: SparkSession = SparkSession.builder.remote(url).create()
         self._spark.conf.set("spark.sql.session.timeZone", "UTC")
-        for table in FACTS:
-            self._spark.read.parquet(str(snapshot.file(table))).createOrReplaceTempView(table)
+        for table in tables_of(shown):
+            paths = [str(path) for path in table.files]
+            if paths:
+                frame = self._spark.read.parquet(*paths).select(*table.columns)
+            else:
+                frame = self._spark.sql(_empty(table, "STRING")).limit(0)
+            frame.createOrReplaceTempView(table.name)
 
     def query(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
         try:
@@ -170,14 +206,29 @@ class SparkEngine(AbstractContextManager["SparkEngine"]):
         self._spark.stop()
 
 
-def read_table(path: Path) -> Iterator[Row]:
-    """Every row of one fact file, as it stands there."""
+def read_table(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
+    """Every row of one Parquet file: `columns` of it, else all as they stand there."""
     import duckdb
 
+    wanted = ", ".join(f'"{name}"' for name in columns) or "*"
     with duckdb.connect() as db:
-        found = db.execute("SELECT * FROM read_parquet(?)", [str(path)])
+        found = db.execute(f"SELECT {wanted} FROM read_parquet(?)", [str(path)])  # noqa: S608 - our names
         while rows := found.fetchmany(_CHUNK):
             yield from rows
+
+
+def _duckdb_select(table: Table, paths: Sequence[str]) -> str:
+    if not paths:
+        return f"{_empty(table, 'VARCHAR')} LIMIT 0"
+    names = ", ".join(f'"{name}"' for name in table.columns)
+    listed = ", ".join(map(_literal, paths))
+    return f"SELECT {names} FROM read_parquet([{listed}], union_by_name = true)"  # noqa: S608 - our names
+
+
+def _empty(table: Table, text: str) -> str:
+    """One row of typed NULLs; `text` is the dialect's word for VARCHAR."""
+    typed = (f"CAST(NULL AS {text if kind == 'VARCHAR' else kind}) AS {name}" for name, kind in table.columns.items())
+    return f"SELECT {', '.join(typed)}"
 
 
 def _literal(value: str) -> str:

@@ -549,6 +549,17 @@ SELECT identity_uid, json_extract_string(pair, '$[0]') AS authority, json_extrac
 FROM (SELECT identity_uid, unnest(from_json(aliases, '["JSON"]')) AS pair FROM part WHERE aliases <> '[]')
 GROUP BY ALL;
 
+-- An id that two identities claim (their merge was undone) says nothing about either.
+CREATE VIEW fact_identity_alias AS
+SELECT authority, native_id, min(identity_uid) AS identity_uid
+FROM (
+    SELECT authority, native_id, identity_uid FROM part
+    UNION ALL
+    SELECT authority, native_id, identity_uid FROM alias_of
+)
+GROUP BY authority, native_id
+HAVING count(DISTINCT identity_uid) = 1;
+
 CREATE VIEW fact_dependency AS
 SELECT
     d.*,

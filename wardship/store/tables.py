@@ -1,5 +1,5 @@
 """Every table of the state database, once. What a column means is said in `wardship.model`; those of a connector's
-records stand in `columns`.
+records stand in `columns`, those of audit logs in `telemetry_tables`.
 
 Four shapes recur:
 - a *current* table (`identity`, `credential`, ...) holds the newest version of each row, plus presence;
@@ -23,22 +23,15 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
 )
 
+from wardship.store import telemetry_tables  # noqa: F401 - its tables belong to the same schema
 from wardship.store.append_only import make_append_only
 from wardship.store.columns import FAMILIES, BigId, Instant
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from wardship.store.schema import metadata
 
 
 def _current(family: str) -> Table:

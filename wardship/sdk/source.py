@@ -1,0 +1,83 @@
+"""The interface of a telemetry source: what one kind of audit log says, as activities.
+
+A source module has these names, and nothing else is called:
+
+    MANIFEST: SourceManifest                 what it is, its files, and what it cannot tell
+    claims(record) -> bool                   this raw record is of this log: cheap, by shape; for `--source auto`
+    parse(record, drift) -> Iterable[Activity]
+                                             what one raw record says; none: not an event of interest (counted as
+                                             skipped). Raises DataError: quarantined. No network, no state.
+    PROJECTION: str                          may be absent: the same as `parse`, set-based (see below)
+    live(connection) -> LiveLog              may be absent: the system's own API
+
+A raw record is a JSON object; of CSV a row, of XML an element (its children as an object), of plain text
+{"message": line}. A source says nothing about good or bad. Names and texts in a record are hostile.
+
+`PROJECTION` is for logs of millions of events a day: one SELECT in DuckDB's dialect over the table `raw` (the columns
+that `RAW` declares, a type each), giving the columns of ACTIVITY without those of STAMPED, and `readable BOOLEAN`:
+FALSE sends that record to `parse`, which has the last word on it. A test holds both equal, row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from wardship.model.activity import Activity
+from wardship.model.scan import RawPage
+from wardship.sdk.connector import BlindSpot, CallStats, Drift, Evidence, Permission, Setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceManifest:
+    """A source in declarations; its docs page and the log-coverage map are made from it."""
+
+    name: str  # "aws.cloudtrail": module `aws_cloudtrail`
+    title: str  # "AWS CloudTrail"
+    forms: Sequence[str]  # the files it takes, each an English message id (gettext)
+    records: Sequence[str] = ()  # keys under which a JSON document holds its list of records: ("Records",)
+    connector: str | None = None  # the connector whose connections `live` takes, and whose ids actors have
+    settings: Sequence[Setting] = ()  # of a connection of its own, where there is no such connector
+    permissions: Sequence[Permission] = ()  # what `live` needs
+    delay_hours: float = 1.0  # how late an event may still arrive, as the vendor says
+    retention_days: int | None = None  # how long the vendor keeps it; None: as long as the customer does
+    logs_reads: bool | None = None  # reads are in it without asking; None: depends on what is switched on
+    blind_spots: Sequence[BlindSpot] = ()
+    evidence: Evidence
+    contracts: Sequence[str] = ()
+    links: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One part of a live log with a clock of its own: a region, a category, an organisation."""
+
+    name: str  # "us-east-1", "servicePrincipal": stable, it keys the cursor
+    authority: str  # whose events they are: "aws:123456789012", "entra:<tenant>"
+
+
+class Source(Protocol):
+    """A source module, as the registry gives it."""
+
+    MANIFEST: SourceManifest
+
+    def claims(self, record: dict[str, Any]) -> bool: ...
+
+    def parse(self, record: dict[str, Any], drift: Drift) -> Iterable[Activity]: ...
+
+
+class LiveLog(Protocol):
+    """Reads one log through the vendor's API. Ingest keeps the cursor and drops what it has seen."""
+
+    stats: CallStats
+
+    def streams(self) -> Iterable[Stream]:
+        """What there is to read; cheap. Raises AuthenticationFailed, ConfigError."""
+
+    def fetch(self, stream: Stream, since: datetime, until: datetime) -> Iterator[RawPage]:
+        """The records of [since, until) as the vendor gives them, in any order; each is one for `parse`.
+
+        Raises MissingScope or NotVisible (a licence that is missing is one), RetryableError after its own retries.
+        """
