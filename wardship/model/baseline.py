@@ -4,7 +4,7 @@ Every table is a mergeable sum: rows of two disjoint sets of events are merged b
 taking the earliest `first_at` and the latest `last_at`, so the order in which days and late files arrive does not
 matter, and a day that is added never reads history again. Types are DuckDB's; instants are UTC.
 
-An actor is counted under (authority, actor_id): those of the activity, or (source ":" account, actor name) where the log
+An actor is counted under (authority, actor_id): those of the activity, or (source ":" account, actor name) where a log
 gives no exact id. `analysis.baseline` makes the state and asks it; `store.telemetry` keeps it.
 """
 
