@@ -7,15 +7,18 @@ A source module has these names, and nothing else is called:
     parse(record, drift) -> Iterable[Activity]
                                              what one raw record says; none: not an event of interest (counted as
                                              skipped). Raises DataError: quarantined. No network, no state.
-    PROJECTION: str                          may be absent: the same as `parse`, set-based (see below)
+    PROJECTION: str, RAW: Mapping[str, str]  may be absent: the same as `parse`, set-based (see below)
     live(connection) -> LiveLog              may be absent: the system's own API
 
 A raw record is a JSON object; of CSV a row, of XML an element (its children as an object), of plain text
 {"message": line}. A source says nothing about good or bad. Names and texts in a record are hostile.
 
-`PROJECTION` is for logs of millions of events a day: one SELECT in DuckDB's dialect over the table `raw` (the columns
-that `RAW` declares, a type each), giving the columns of ACTIVITY without those of STAMPED, and `readable BOOLEAN`:
-FALSE sends that record to `parse`, which has the last word on it. A test holds both equal, row by row.
+`PROJECTION` is for logs of millions of events a day: one SELECT in DuckDB's dialect over the table `raw`, giving the
+columns of ACTIVITY without those of STAMPED, and `readable BOOLEAN`: FALSE sends that record to `parse`, which has the
+last word on it (the other columns of such a row mean nothing; FALSE too for a record that `parse` skips). A test holds
+both equal, row by row. `raw` has a row for each raw record: the columns that `RAW` declares (name -> DuckDB type, as
+`columns` of `read_json` takes them; a value that does not fit its type is NULL), and `position BIGINT`, which the
+SELECT hands on untouched. Keep what RAW declares to what is asked: what is not declared is never decoded.
 """
 
 from __future__ import annotations
