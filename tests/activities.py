@@ -40,8 +40,9 @@ def write_activities(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     columns = ", ".join(f"'{name}': '{kind}'" for name, kind in ACTIVITY.items())
     with duckdb.connect() as db:
         db.execute(
-            f"COPY (SELECT * FROM read_json('{lines}', format='newline_delimited', columns={{{columns}}}))"
-            f" TO '{path}' (FORMAT parquet, COMPRESSION zstd)"
+            f"COPY (SELECT * FROM read_json(?, format='newline_delimited', columns={{{columns}}}))"
+            " TO ? (FORMAT parquet, COMPRESSION zstd)",
+            [str(lines), str(path)],
         )
     lines.unlink()
     return path

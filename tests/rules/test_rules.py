@@ -29,6 +29,7 @@ from wardship.sdk.rule import (
     rule_messages,
 )
 from wardship.services.rule_examples import ask, run_examples
+from wardship.store.clickhouse import ClickHouseEngine
 from wardship.store.engine import DuckDbEngine, PostgresEngine, SparkEngine
 from wardship.store.facts import write_rows
 
@@ -52,6 +53,12 @@ def seen_by_spark(tmp_path: Path) -> Path:
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)
     return tmp_path
+
+
+@pytest.mark.servers
+@each_rule
+def test_examples_on_clickhouse(rule: Rule, tmp_path: Path) -> None:
+    assert run_examples(rule, tmp_path, ClickHouseEngine) == []
 
 
 @pytest.mark.servers
@@ -257,6 +264,12 @@ def test_postgresql_agrees_with_duckdb_on_every_row(estate: Any, postgres_url: s
         expected = _answers(duckdb)
         assert _answers(postgres) == expected
     assert all(expected.values())
+
+
+@pytest.mark.servers
+def test_clickhouse_agrees_with_duckdb_on_every_row(estate: Any) -> None:
+    with DuckDbEngine(estate) as duckdb, ClickHouseEngine(estate) as clickhouse:
+        assert _answers(clickhouse) == _answers(duckdb)
 
 
 @pytest.mark.servers

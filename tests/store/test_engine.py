@@ -11,6 +11,7 @@ import pytest
 from wardship.model.errors import Unavailable
 from wardship.model.facts import FACTS, Snapshot
 from wardship.sdk.fact_query import compile_query
+from wardship.store.clickhouse import ClickHouseEngine
 from wardship.store.engine import DuckDbEngine, PostgresEngine, read_table
 from wardship.store.facts import write_rows
 
@@ -33,10 +34,12 @@ def snapshot(tmp_path: Path) -> Snapshot:
     return write_rows(tmp_path / "facts", ROWS, as_of=AS_OF)
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", "postgres", pytest.param("clickhouse", marks=pytest.mark.servers)])
 def engine(request: pytest.FixtureRequest, snapshot: Snapshot) -> Any:
     if request.param == "duckdb":
         opened: Any = DuckDbEngine(snapshot)
+    elif request.param == "clickhouse":
+        opened = ClickHouseEngine(snapshot)
     else:
         opened = PostgresEngine(snapshot, request.getfixturevalue("postgres_url"))
     with opened as running:

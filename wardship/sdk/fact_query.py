@@ -4,6 +4,9 @@ What may be written is an allow-list of SQL, chosen so that an answer is the sam
 reach nothing but the fact tables: no function, statement, table or parameter outside the lists below. A query
 without a check never reaches an engine.
 
+What may be named is a `Language`: RULES for rules over the facts; detections and hunts have more tables and, since they
+ask about sequences of events, more of SQL (`wardship.sdk.detection`).
+
 Two things are said more exactly than they are written, so that engines agree: `date_diff('day', a, b)` counts
 midnights (UTC) between a and b, and `:as_of` is a TIMESTAMP.
 """
@@ -57,10 +60,74 @@ _FUNCTIONS: Mapping[type[exp.Expr], str] = {
 }
 _JSON_PATH = (exp.JSONPath, exp.JSONPathRoot, exp.JSONPathKey)
 _ALLOWED = frozenset((*_SHAPE, *_OPERATORS, *_FUNCTIONS, *_JSON_PATH))
+_SEQUENCE_SHAPE: tuple[type[exp.Expr], ...] = (
+    exp.Window, exp.WindowSpec, exp.Order, exp.Ordered, exp.Filter, exp.Union, exp.Interval, exp.Div, exp.IntDiv,
+    exp.Mod, exp.NullSafeEQ, exp.NullSafeNEQ, exp.IgnoreNulls,
+)  # fmt: skip
+_SEQUENCE_FUNCTIONS: Mapping[type[exp.Expr], str] = {
+    **_FUNCTIONS,
+    exp.TimestampTrunc: "date_trunc",
+    exp.Extract: "extract",
+    exp.LogicalOr: "bool_or",
+    exp.LogicalAnd: "bool_and",
+    exp.GroupConcat: "string_agg",
+    exp.AnyValue: "any_value",
+    exp.ArgMin: "arg_min",
+    exp.ArgMax: "arg_max",
+    exp.Avg: "avg",
+    exp.Stddev: "stddev",
+    exp.PercentileCont: "quantile_cont",
+    exp.Greatest: "greatest",
+    exp.Least: "least",
+    exp.Abs: "abs",
+    exp.Round: "round",
+    exp.Ln: "ln",
+    exp.Sqrt: "sqrt",
+    exp.RegexpLike: "regexp_matches",
+    exp.Contains: "contains",
+    exp.StartsWith: "starts_with",
+    exp.EndsWith: "ends_with",
+    exp.SplitPart: "split_part",
+    exp.Substring: "substring",
+    exp.Replace: "replace",
+    exp.ConcatWs: "concat_ws",
+    exp.Lag: "lag",
+    exp.Lead: "lead",
+    exp.RowNumber: "row_number",
+    exp.DenseRank: "dense_rank",
+}
+_SEQUENCE_UNITS = frozenset({"SECOND", "MINUTE", "HOUR", "DAY"})
 _READ_AGAIN = frozenset({"use_read_at", "last_used_at", "use_since", "last_seen_at"})
 _TYPES = frozenset({"TEXT", "VARCHAR", "INT", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMPNTZ"})
 _UNRESOLVED = re.compile(r"[Cc]olumn:? '?([A-Za-z_]\w*)'?(?: could not be resolved|$)")
 _JOINS = frozenset({"", "INNER", "LEFT", "LEFT OUTER", "CROSS"})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Language:
+    """What a query may name: `tables` with their columns and DuckDB types, and the functions.
+
+    `sequences` adds what questions about events in time need: windows, FILTER, UNION, intervals, more functions, and
+    date_diff in seconds to days. `ordered` adds ORDER BY. Compared by identity: make one and keep it.
+    """
+
+    tables: Mapping[str, Mapping[str, str]]
+    sequences: bool = False
+    ordered: bool = False
+
+    @property
+    def functions(self) -> Mapping[type[exp.Expr], str]:
+        return _SEQUENCE_FUNCTIONS if self.sequences else _FUNCTIONS
+
+    @cached_property
+    def allowed(self) -> frozenset[type[exp.Expr]]:
+        if not self.sequences:
+            return _ALLOWED
+        more = (exp.Order, exp.Ordered) if self.ordered else ()
+        return frozenset((*_ALLOWED, *_SEQUENCE_SHAPE, *_SEQUENCE_FUNCTIONS, *more))
+
+
+RULES = Language(tables=FACTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +178,13 @@ class FactQuery:
         return {name: parameters[name] for name in sorted({one.name for one in tree.find_all(exp.Placeholder)})}
 
 
-def compile_query(text: str, *, parameters: Collection[str] = PARAMETERS) -> FactQuery:
+def compile_query(text: str, *, parameters: Collection[str] = PARAMETERS, language: Language = RULES) -> FactQuery:
     """Checks `text` and resolves every column. Raises ConfigError saying what is not allowed, where in the query."""
-    return _compiled(text, frozenset(parameters))
+    return _compiled(text, frozenset(parameters), language)
 
 
 @lru_cache(maxsize=1_000)  # rules are loaded several times in a run; checking one takes about 20 ms
-def _compiled(text: str, parameters: frozenset[str]) -> FactQuery:
+def _compiled(text: str, parameters: frozenset[str], language: Language) -> FactQuery:
     if len(text) > MAX_CHARS:
         raise ConfigError(
             _("the query has more than %(max_chars)s characters") % {"max_chars": MAX_CHARS}, advice=_("split the rule")
@@ -127,15 +194,15 @@ def _compiled(text: str, parameters: frozenset[str]) -> FactQuery:
         if len(statements) != 1 or not isinstance(statements[0], exp.Select):
             raise ConfigError(_("a query is one SELECT and nothing else"), advice=_("write a single SELECT statement"))
         tree: exp.Expr = statements[0]
-        _check(tree, parameters)
-        schema: dict[str, object] = {table: dict(columns) for table, columns in FACTS.items()}
+        _check(tree, parameters, language)
+        schema: dict[str, object] = {table: dict(columns) for table, columns in language.tables.items()}
         tree = qualify(tree, schema=schema, dialect="duckdb", quote_identifiers=True)
         if whole := next((one for one in tree.find_all(exp.TableColumn)), None):
             raise _refused(whole, _("%(name)r is no column") % {"name": whole.name}, _("name a column of a fact table"))
         columns = _result_columns(tree)
         named = frozenset(placeholder.name for placeholder in tree.find_all(exp.Placeholder))
-        tables = frozenset(table.name for table in tree.find_all(exp.Table)) & set(FACTS)
-        uses = _uses(tree)
+        tables = frozenset(table.name for table in tree.find_all(exp.Table)) & set(language.tables)
+        uses = _uses(tree, language)
         tree = tree.transform(_say_exactly)
     except SqlglotError as error:
         raise _not_understood(error) from None
@@ -146,14 +213,15 @@ def _compiled(text: str, parameters: frozenset[str]) -> FactQuery:
     )
 
 
-def _check(tree: exp.Expr, parameters: Collection[str]) -> None:
+def _check(tree: exp.Expr, parameters: Collection[str], language: Language) -> None:
+    tables = language.tables
     ctes = {cte.alias for cte in tree.find_all(exp.CTE)}
     for node in tree.walk():
-        if type(node) not in _ALLOWED:
+        if type(node) not in language.allowed:
             raise _refused(
                 node,
                 _("%(node)s is not allowed") % {"node": _word(node)},
-                _("allowed functions: %(names)s") % {"names": ", ".join(_FUNCTIONS.values())},
+                _("allowed functions: %(names)s") % {"names": ", ".join(language.functions.values())},
             )
         match node:
             case exp.Table():
@@ -161,17 +229,17 @@ def _check(tree: exp.Expr, parameters: Collection[str]) -> None:
                     raise _refused(
                         node, _("table %(node)s names a schema") % {"node": node.sql()}, _("name the fact table alone")
                     )
-                if node.name not in FACTS and node.name not in ctes:
+                if node.name not in tables and node.name not in ctes:
                     raise _refused(
                         node,
                         _("no fact table is called %(name)r") % {"name": node.name[:80]},
-                        _("tables: %(names)s") % {"names": ", ".join(FACTS)},
+                        _("tables: %(names)s") % {"names": ", ".join(tables)},
                     )
                 if set(node.args) - {"this", "alias", "db", "catalog"} and any(
                     value for key, value in node.args.items() if key not in ("this", "alias")
                 ):
                     raise _refused(node, _("a table stands plain"), _("remove what follows its name"))
-            case exp.CTE() if node.alias in FACTS:
+            case exp.CTE() if node.alias in tables:
                 raise _refused(
                     node, _("%(alias)r hides a fact table") % {"alias": node.alias}, _("give it another name")
                 )
@@ -194,8 +262,10 @@ def _check(tree: exp.Expr, parameters: Collection[str]) -> None:
                     )
             case exp.Is() if not isinstance(node.expression, exp.Null):
                 raise _refused(node, _("IS takes NULL only here"), _("write coalesce(x, TRUE) or x = FALSE"))
-            case exp.DateDiff() if not isinstance(node.args.get("unit"), exp.Var) or node.text("unit").upper() != "DAY":
+            case exp.DateDiff() if not _counts(node, language):
                 raise _refused(node, _("date_diff counts days only"), _("write date_diff('day', start, end)"))
+            case exp.RegexpLike() if not isinstance(node.expression, exp.Literal):
+                raise _refused(node, _("a pattern is written out"), _("write regexp_matches(column, 'pattern')"))
             case exp.JSONExtractScalar() if not isinstance(node.expression, exp.JSONPath):
                 raise _refused(node, _("a JSON path is written out"), _("write attributes ->> '$.name'"))
             case exp.Cast() if node.to.this.value not in _TYPES:
@@ -207,17 +277,23 @@ def _check(tree: exp.Expr, parameters: Collection[str]) -> None:
             case exp.Distinct() if node.args.get("on"):
                 raise _refused(node, _("DISTINCT ON keeps a row by chance"), _("use GROUP BY and min or max"))
             case exp.Select() if any(
-                node.args.get(part) for part in ("limit", "offset", "order", "windows", "qualify")
+                node.args.get(part)
+                for part in ("limit", "offset", "windows", "qualify", *(() if language.ordered else ("order",)))
             ):
                 raise _refused(node, _("a query has no order and no limit"), _("remove ORDER BY, LIMIT and QUALIFY"))
             case _:
                 pass
-    _check_columns(tree)
+    _check_columns(tree, tables)
 
 
-def _check_columns(tree: exp.Expr) -> None:
+def _counts(node: exp.DateDiff, language: Language) -> bool:
+    unit = node.text("unit").upper() if isinstance(node.args.get("unit"), exp.Var) else ""
+    return unit in _SEQUENCE_UNITS if language.sequences else unit == "DAY"
+
+
+def _check_columns(tree: exp.Expr, tables: Mapping[str, Mapping[str, str]]) -> None:
     """Refuses a name that nothing in the query has: the resolver would, but does not say where it stands."""
-    known = {name for table in tree.find_all(exp.Table) for name in FACTS.get(table.name, ())}
+    known = {name for table in tree.find_all(exp.Table) for name in tables.get(table.name, ())}
     given = {alias.alias.lower() for alias in tree.find_all(exp.Alias)}
     given |= {column.name.lower() for alias in tree.find_all(exp.TableAlias) for column in alias.columns}
     for column in tree.find_all(exp.Column):
@@ -244,12 +320,12 @@ def _result_columns(tree: exp.Expr) -> tuple[str, ...]:
     return names
 
 
-def _uses(tree: exp.Expr) -> dict[str, frozenset[str]]:
+def _uses(tree: exp.Expr, language: Language) -> dict[str, frozenset[str]]:
     read: dict[str, set[str]] = {}
     for scope in traverse_scope(tree):
         for column in scope.columns:
             source = scope.sources.get(column.table)
-            if isinstance(source, exp.Table) and source.name in FACTS:
+            if isinstance(source, exp.Table) and source.name in language.tables:
                 read.setdefault(source.name, set()).add(column.name)
     return {table: frozenset(names) for table, names in sorted(read.items())}
 
@@ -264,7 +340,7 @@ def _moving(tree: exp.Expr) -> frozenset[str]:
 
 
 def _say_exactly(node: exp.Expr) -> exp.Expr:
-    if isinstance(node, exp.DateDiff):
+    if isinstance(node, exp.DateDiff) and node.text("unit").upper() == "DAY":
         node.set("this", exp.cast(node.this, exp.DataType.Type.DATE))
         node.set("expression", exp.cast(node.expression, exp.DataType.Type.DATE))
     elif isinstance(node, exp.Placeholder) and not isinstance(node.parent, exp.Cast):
@@ -278,6 +354,9 @@ def _dialect_tree(tree: exp.Expr, dialect: str) -> exp.Expr:
     for found in list(tree.find_all(exp.JSONExtractScalar)):
         if dialect == "postgres":  # its JSON functions take JSON, not text
             found.set("this", exp.cast(found.this, exp.DataType.Type.JSON))
+        elif dialect == "clickhouse":  # its JSONExtractString says "" where nothing is
+            keys = [exp.Literal.string(key.name) for key in found.expression.find_all(exp.JSONPathKey)]
+            found.replace(exp.func("JSONExtract", found.this.copy(), *keys, exp.Literal.string("Nullable(String)")))
     for literal in tree.find_all(exp.Literal):
         if dialect == "postgres" and literal.is_string:  # psycopg reads % as the start of a parameter
             literal.set("this", literal.name.replace("%", "%%"))

@@ -1,4 +1,5 @@
-"""Engines that answer checked queries about tables kept as Parquet: DuckDB embedded, PostgreSQL, Spark Connect.
+"""Engines that answer checked queries about tables kept as Parquet: DuckDB embedded, PostgreSQL, Spark Connect, and
+ClickHouse in `wardship.store.clickhouse`.
 
 An engine has `dialect` and `query(sql, parameters)`, and sees tables under their names: the fact tables of one
 snapshot, or any `Table`s it is given, such as the activities of the telemetry manifest; it is a context manager. The
@@ -111,7 +112,7 @@ class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
                 yield from rows
         except self._error as error:
             raise Unavailable(
-                _("DuckDB: %(error)s") % {"error": _first_line(error)}, system="duckdb", operation="query"
+                _("DuckDB: %(error)s") % {"error": first_line(error)}, system="duckdb", operation="query"
             ) from None
         finally:
             watch.cancel()
@@ -142,7 +143,7 @@ class PostgresEngine(AbstractContextManager["PostgresEngine"]):
             self._db.execute("SET default_transaction_read_only = on")
         except psycopg.Error as error:
             raise Unavailable(
-                _("PostgreSQL: %(error)s") % {"error": _first_line(error)}, system="postgresql", operation="load"
+                _("PostgreSQL: %(error)s") % {"error": first_line(error)}, system="postgresql", operation="load"
             ) from None
 
     def _load(self, table: Table) -> None:
@@ -162,7 +163,7 @@ class PostgresEngine(AbstractContextManager["PostgresEngine"]):
                     yield from rows
         except self._error as error:
             raise Unavailable(
-                _("PostgreSQL: %(error)s") % {"error": _first_line(error)}, system="postgresql", operation="query"
+                _("PostgreSQL: %(error)s") % {"error": first_line(error)}, system="postgresql", operation="query"
             ) from None
 
     def __exit__(self, *_: object) -> None:
@@ -197,7 +198,7 @@ class SparkEngine(AbstractContextManager["SparkEngine"]):
                 yield tuple(row)
         except self._error as error:
             raise Unavailable(
-                _("Spark: %(error)s") % {"error": _first_line(error)}, system="spark", operation="query"
+                _("Spark: %(error)s") % {"error": first_line(error)}, system="spark", operation="query"
             ) from None
 
     def __exit__(
@@ -239,5 +240,6 @@ def _holdable(text: str) -> str:
     return _ESCAPE.sub("�", text.replace("\0", "�"))
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an engine's error says, without its traces."""
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
