@@ -32,7 +32,12 @@ STATE: Mapping[str, Mapping[str, str]] = {
         "mutating": "BIGINT",
         "interactive": "BIGINT",
     },
-    "actor_hour": {**_ACTOR, "hour_of_week": "INTEGER", "events": "BIGINT"},  # 0 = Monday 00:00-00:59 UTC
+    "actor_hour": {
+        **_ACTOR,
+        "quarter": "DATE",  # its first day: habits change, and a baseline asks only about the last ones
+        "hour_of_week": "INTEGER",  # 0 = Monday 00:00-00:59 UTC
+        "events": "BIGINT",
+    },
     "actor_action": {
         **_ACTOR,
         "source": "VARCHAR",
@@ -70,3 +75,62 @@ STATE: Mapping[str, Mapping[str, str]] = {
     },
 }
 """The tables of the state. NULL in a key column means not told; it is a value of its own."""
+
+SUMS = frozenset({"events", "failures", "mutating", "interactive", "reads", "first_at", "last_at"})
+"""Columns that are merged: the earliest first_at, the latest last_at, the sum of the rest. All others are the key, but
+`actor_kind` and `actor_name`, of which the greatest is kept."""
+
+APPENDED = frozenset({"actor_day", "actor_hour", "log_day"})
+"""Tables that may hold several rows of one key, to be added up: a day that is added does not touch the others. In the
+rest a key stands once."""
+
+MOST_KEYS = 1_000
+"""Rows that an actor may have in a table that is not APPENDED; in `actor_action` ten times as many. Of more, those
+with the least hash of their key are kept: the same ones in whatever order they came, and exact sums of each."""
+
+BASELINE: Mapping[str, str] = {
+    **_ACTOR,
+    "actor_kind": "VARCHAR",
+    "actor_name": "VARCHAR",
+    "first_at": "TIMESTAMP",  # of all that is remembered before `as_of`
+    "last_at": "TIMESTAMP",
+    "active_days": "INTEGER",  # days with events in the last 400
+    "mature": "BOOLEAN",  # at least MATURE_DAYS active days; False: too little is known to call anything unusual
+    "events": "BIGINT",  # of the days that the figures below are made of: see analysis.baseline
+    "failures": "BIGINT",
+    "failure_rate": "DOUBLE",  # failures of events, 0 to 1
+    "mutating_share": "DOUBLE",
+    "interactive_share": "DOUBLE",
+    "median_events": "DOUBLE",  # of an active day
+    "mad_events": "DOUBLE",  # median absolute deviation from it
+    "weekend_events": "DOUBLE",  # median of its active Saturdays and Sundays; NULL: fewer than 4
+    "month_end_events": "DOUBLE",  # of its active days among the last two and first two of a month; NULL: fewer than 4
+    "year_ago_events": "DOUBLE",  # most in a day, within a week of the same date a year before; NULL: not remembered
+    "hours": "VARCHAR",  # 168 characters, Monday 00 UTC first: "0" not a usual hour, "1" to "9" how much of its use
+    "off_hours_share": "DOUBLE",  # of its events, those in hours that are not usual
+    "weekend_share": "DOUBLE",
+    "longest_gap_days": "INTEGER",  # most days from one active day to the next
+    "usual_gap_days": "DOUBLE",  # median of them; NULL: one active day
+    "rhythm": "VARCHAR",  # daily | weekdays | weekly | monthly | bursty; NULL: not mature
+    "services": "INTEGER",  # different ones known, as in the next five
+    "actions": "INTEGER",
+    "networks": "INTEGER",
+    "asns": "INTEGER",
+    "countries": "INTEGER",
+    "agents": "INTEGER",
+    "capped": "BOOLEAN",  # it has more different keys than are kept: what is new cannot be told
+    "peers": "VARCHAR",  # group of like actors: kind and services; NULL: none alike
+    "peer_actors": "INTEGER",  # actors in it, this one too
+}
+"""The table `actor_baseline`: one row an actor, as it looked at one instant (`as_of`)."""
+
+PEER_ACTION: Mapping[str, str] = {
+    "peers": "VARCHAR",
+    "service": "VARCHAR",
+    "operation": "VARCHAR",
+    "actors": "INTEGER",  # of the group, those that ever did it
+    "share": "DOUBLE",  # of the group's mature actors
+}
+"""The table `peer_action`: what is usual in a group of peers."""
+
+MATURE_DAYS = 14
