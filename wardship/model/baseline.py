@@ -1,8 +1,8 @@
 """What is remembered of the use of each actor, small enough to be kept for ever: the state that events are merged into.
 
 Every table is a mergeable sum: rows of two disjoint sets of events are merged by adding `events`, `failures`, ... and
-taking the earliest `first_at` and the latest `last_at` and `used_at`, so the order in which days and late files arrive does not
-matter, and a day that is added never reads history again. Types are DuckDB's; instants are UTC.
+taking the earliest `first_at` and the latest `last_at` and `used_at`, so the order in which days and late files arrive
+does not matter, and a day that is added never reads history again. Types are DuckDB's; instants are UTC.
 
 An actor is counted under (authority, actor_id): those of the activity, or (source ":" account, actor name) where a log
 gives no exact id. `analysis.baseline` makes the state and asks it; `store.telemetry` keeps it.
@@ -63,6 +63,16 @@ STATE: Mapping[str, Mapping[str, str]] = {
     },
     "actor_agent": {**_ACTOR, "credential_id": "VARCHAR", "agent": "VARCHAR", **_SUMS},  # family, without versions
     "actor_session": {**_ACTOR, "credential_id": "VARCHAR", "session": "VARCHAR", **_SUMS},  # digits as #
+    "actor_consumer": {  # one consumer of a credential looks like this: network, agent and session together
+        **_ACTOR,
+        "source": "VARCHAR",
+        "credential_id": "VARCHAR",
+        "src_network": "VARCHAR",
+        "src_country": "VARCHAR",
+        "agent": "VARCHAR",  # family, without versions
+        "session": "VARCHAR",  # digits as #
+        **_SUMS,
+    },
     "log_day": {  # what each log held on each day: the coverage map
         "source": "VARCHAR",
         "account": "VARCHAR",
