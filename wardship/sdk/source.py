@@ -33,6 +33,18 @@ from wardship.model.scan import RawPage
 from wardship.sdk.connector import BlindSpot, CallStats, Drift, Evidence, Permission, Setting
 
 
+UNNAMED = ":?"
+"""End of an authority that a log cannot tell ("postgresql:?"): which of several databases, gateways, servers it is."""
+
+
+def named(authority: str | None, given: str | None) -> str | None:
+    """`given` (what the user says at the import) for an authority that the log could not tell; else as it is.
+
+    An actor whose authority stays UNNAMED is counted and shown, and joins nothing in the inventory.
+    """
+    return given if given and authority and authority.endswith(UNNAMED) else authority
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceManifest:
     """A source in declarations; its docs page and the log-coverage map are made from it."""
