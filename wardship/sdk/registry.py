@@ -10,12 +10,14 @@ import importlib
 import pkgutil
 from collections.abc import Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import cast
 
 from wardship.model.errors import ConfigError
 from wardship.sdk.connector import Manifest
 from wardship.sdk.i18n import _
+from wardship.sdk.log_mapping import load_log, shipped_log, shipped_names
 from wardship.sdk.source import Source
 
 _PACKAGE = "wardship.connectors"
@@ -60,23 +62,31 @@ _SOURCES = "wardship.sources"
 
 
 def source_names() -> list[str]:
-    """Names of the telemetry sources: "aws.cloudtrail"."""
+    """Names of the telemetry sources, modules and declared logs: "aws.cloudtrail", "zoom.webhook"."""
     package = importlib.import_module(_SOURCES)
-    return sorted(
+    modules = (
         importlib.import_module(f"{_SOURCES}.{module.name}").MANIFEST.name
         for module in pkgutil.iter_modules(package.__path__)
         if not module.name.startswith("_")
     )
+    return sorted({*modules, *shipped_names()})
 
 
 def source(name: str) -> Source:
-    """The source called `name`. Raises ConfigError for an unknown one."""
+    """The source called `name`, or declared by the mapping file at that path (`*.yaml`).
+
+    Raises ConfigError for an unknown one, and for a mapping that says something wrong.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return cast("Source", load_log(Path(name)))
     package = importlib.import_module(_SOURCES)
     module = name.replace(".", "_")
     if module in {one.name for one in pkgutil.iter_modules(package.__path__)}:
         found = importlib.import_module(f"{_SOURCES}.{module}")
         if found.MANIFEST.name == name:
             return cast("Source", found)
+    if name in shipped_names():
+        return cast("Source", shipped_log(name))
     raise ConfigError(
         _("no telemetry source is called %(name)r") % {"name": name[:80]},
         advice=_("known sources: %(names)s") % {"names": ", ".join(source_names())},
