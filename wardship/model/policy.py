@@ -21,6 +21,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "max_age_days": CRITICALITIES,
     "expiry_warning_days": ("high", "medium", "low", "info"),
     "due_days": tuple(Severity),
+    "alert_percent": ("critical", "high", "medium", "low"),
 }
 """What a threshold of several numbers gives a number for."""
 
@@ -51,6 +52,10 @@ def _expiry_warning() -> dict[str, int]:
 
 def _due() -> dict[str, int]:
     return {"critical": 7, "high": 30, "medium": 90, "low": 180, "info": 365}
+
+
+def _alert() -> dict[str, int]:
+    return {"critical": 90, "high": 70, "medium": 50, "low": 35}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +95,16 @@ class Policy:
     """A complete reading that loses more than this share of a scope waits for a person before anything is gone."""
     drop_guard_minimum: int = 10
     """The guard looks only at scopes that held at least this many records."""
+    dormant_days: int = 60
+    """Days of silence after which a use is news."""
+    baseline_days: int = 14
+    """Days with activity from which what is usual for an identity is known; before, a deviation counts less."""
+    alert_percent: Mapping[str, int] = field(default_factory=_alert)
+    """Score from which signals together are an alert of that severity; below the last one they stay signals."""
+    dampen_percent: int = 40
+    """What a signal counts where a provisioning tool or an announced change explains it, in percent of its weight."""
+    expected_max_days: int = 90
+    """Most days for which an alert can be marked as expected."""
 
     def __post_init__(self) -> None:
         for threshold in fields(self):
@@ -108,7 +123,7 @@ class Policy:
                     _check_number(f"{threshold.name}.{name}", days)
             else:
                 _check_number(threshold.name, value)
-        for name in ("drop_guard_percent", "likely_percent", "sure_percent"):
+        for name in ("drop_guard_percent", "likely_percent", "sure_percent", "dampen_percent"):
             if getattr(self, name) > 100:
                 raise ThresholdError(N_("policy %(name)s: more than 100"), N_("give a share from 0 to 100"), name=name)
         warnings = [self.expiry_warning_days[name] for name in _KEYS["expiry_warning_days"]]
@@ -116,6 +131,12 @@ class Policy:
             raise ThresholdError(
                 N_("policy expiry_warning_days: a higher severity begins earlier than a lower one"),
                 N_("give the fewest days to high and the most to info"),
+            )
+        steps = [self.alert_percent[name] for name in _KEYS["alert_percent"]]
+        if steps != sorted(steps, reverse=True) or steps[0] > 100:
+            raise ThresholdError(
+                N_("policy alert_percent: a higher severity begins earlier than a lower one, or above 100"),
+                N_("give the highest score to critical and the lowest to low, none above 100"),
             )
         longest = max(*self.max_age_days.values(), self.max_age_undeclared_days)
         if longest > self.hard_max_age_days:
@@ -137,8 +158,8 @@ class Policy:
         for threshold in fields(self):
             value = getattr(self, threshold.name)
             if isinstance(value, Mapping):
-                stem = threshold.name.removesuffix("_days")
-                values.update({f"{stem}_{name}_days": days for name, days in value.items()})
+                stem, _sign, unit = threshold.name.rpartition("_")
+                values.update({f"{stem}_{name}_{unit}": number for name, number in value.items()})
             else:
                 values[threshold.name] = value
         return values

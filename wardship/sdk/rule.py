@@ -24,7 +24,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
@@ -70,10 +70,11 @@ _WRONG: Mapping[str, str] = {  # what pydantic calls it: what a person reads
     "model_type": N_("must be a mapping"),
 }
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
-_Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True)]
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
@@ -86,10 +87,10 @@ class Way(StrEnum):
     DECIDE = "decide"  # a person thinks, asks or agrees
 
 
-class Step(_Strict):
+class Step(Strict):
     """One step of a person."""
 
-    text: _Text
+    text: Text
     """What to do, as one or two sentences to the person who does it."""
     way: Annotated[Way, Field(strict=False)] = Way.DECIDE
     """How: on the command line, in the portal, in Terraform, or by thinking, asking and agreeing."""
@@ -101,10 +102,10 @@ class Step(_Strict):
     """Whether there is a way back from this step."""
 
 
-class Example(_Strict):
+class Example(Strict):
     """Rows of fact tables, and what the rule must say of them. All examples are judged as of 2026-06-01."""
 
-    why: _Text
+    why: Text
     """What this example shows, in one sentence."""
     facts: dict[str, list[dict[str, Any]]]
     """The rows, by fact table; a column that is not given is unknown, or has the default of docs/writing-rules.md."""
@@ -112,14 +113,14 @@ class Example(_Strict):
     """Parts of the rows of the answer, in any order; without it, `fires` expects one row. Never beside `passes`."""
 
 
-class Rule(_Strict):
+class Rule(Strict):
     """One rule. Every text is an English message id."""
 
     id: Annotated[str, StringConstraints(pattern=RULE_ID)]
     """Its name for ever: small letters, digits and _. The file is called <id>.yaml."""
     version: Annotated[int, Field(ge=1)]
     """Counts up when the rule comes to mean something else."""
-    title: _Text
+    title: Text
     """The bad state, as a short sentence; it heads every finding."""
     subject: Literal["identity", "credential", "grant", "system", "exposure", "secret"]
     """What is bad: one finding for each. The uid of a system is its authority."""
@@ -131,9 +132,9 @@ class Rule(_Strict):
     """Entries of the OWASP Non-Human Identities Top 10."""
     controls: list[str]
     """Controls that it is evidence for, as framework:number; the frameworks are in wardship/rules/frameworks."""
-    sentence: _Text
+    sentence: Text
     """The finding in one sentence; %(column)s stands for a column of the query's result."""
-    rationale: _Text
+    rationale: Text
     """Why it matters, for somebody who has to decide."""
     remediation: Annotated[list[Step], Field(min_length=1)]
     """What to do, in order."""
@@ -141,9 +142,9 @@ class Rule(_Strict):
     """How to see that it was done."""
     rollback: Annotated[list[Step], Field(min_length=1)]
     """How to undo it."""
-    would_change: Annotated[list[_Text], Field(min_length=1)]
+    would_change: Annotated[list[Text], Field(min_length=1)]
     """What would change the verdict."""
-    limits: Annotated[list[_Text], Field(min_length=1)]
+    limits: Annotated[list[Text], Field(min_length=1)]
     """What the rule cannot see."""
     query: str
     """One SELECT in DuckDB's dialect over the fact tables. It gives subject_uid, may give identity_uid, severity and
@@ -189,13 +190,13 @@ class Rule(_Strict):
         return [step for step in steps if connector is None or step.connector in (None, connector)]
 
 
-class Framework(_Strict):
+class Framework(Strict):
     """A catalogue of controls. `controls` maps the standard's own number to a short title in our words."""
 
     id: str
-    title: _Text
-    source: _Text
-    controls: dict[str, _Text]
+    title: Text
+    source: Text
+    controls: dict[str, Text]
 
 
 def load_rules(folder: Path = BUILT_IN, *, only: Sequence[str] = ()) -> list[Rule]:
@@ -215,22 +216,27 @@ def load_rules(folder: Path = BUILT_IN, *, only: Sequence[str] = ()) -> list[Rul
 def load_rule(path: Path) -> Rule:
     """One rule. Raises ConfigError that names file, line, field and what to do."""
     told = read_yaml_file(path)
+    rule = validated(told, Rule, _("see docs/schema/rule.schema.json"))
+    _check(rule, told, path)
+    rule._file = path
+    return rule
+
+
+def validated(told: YamlFile, model: type[_Model], advice: str) -> _Model:
+    """The content of a file as `model`, whose query is checked too. Raises ConfigError naming file, line and field."""
     if not isinstance(told.data, dict):
-        raise told.error((), _("a rule is a mapping of fields"), _("see docs/schema/rule.schema.json"))
+        raise told.error((), _("a rule is a mapping of fields"), advice)
     try:
-        rule = Rule.model_validate(told.data)
+        return model.model_validate(told.data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = [part for part in first["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
         bounds = {name: str(value).replace(" or ", ", ") if name == "expected" else value
                   for name, value in first.get("ctx", {}).items()}  # fmt: skip
         message = _(_WRONG.get(first["type"], N_("is not what this field takes"))) % bounds
-        raise told.error(place, message, _("see docs/schema/rule.schema.json")) from None
+        raise told.error(place, message, advice) from None
     except ConfigError as error:
         raise told.error(("query",), error.message, error.advice) from None
-    _check(rule, told, path)
-    rule._file = path
-    return rule
 
 
 def rule_titles(*folders: Path) -> dict[str, str]:
@@ -290,28 +296,40 @@ def _check(rule: Rule, told: YamlFile, path: Path) -> None:
         if step.command
     ]
     for name, text in texts:
-        for column in _PLACEHOLDER.findall(text):
-            if column not in columns:
-                raise told.error(
-                    (name,),
-                    _("the result has no column %(column)r") % {"column": column},
-                    _("columns: %(names)s") % {"names": ", ".join(columns)},
-                )
-    for kind in ("fires", "passes"):
-        for index, example in enumerate(getattr(rule, kind)):
+        check_placeholders(text, columns, told, name)
+    check_examples(told, FACTS, fires=rule.fires, passes=rule.passes)
+
+
+def check_placeholders(text: str, columns: Sequence[str], told: YamlFile, field: str) -> None:
+    """Refuses a text of `field` that names a column which the result has not."""
+    for column in _PLACEHOLDER.findall(text):
+        if column not in columns:
+            raise told.error(
+                (field,),
+                _("the result has no column %(column)r") % {"column": column},
+                _("columns: %(names)s") % {"names": ", ".join(columns)},
+            )
+
+
+def check_examples(
+    told: YamlFile, tables: Mapping[str, Mapping[str, str]], *, fires: Sequence[Example], passes: Sequence[Example]
+) -> None:
+    """Refuses examples with rows of tables or columns that are not in `tables`, and what passes and expects."""
+    for kind, examples in (("fires", fires), ("passes", passes)):
+        for index, example in enumerate(examples):
             for table, rows in example.facts.items():
-                if table not in FACTS:
+                if table not in tables:
                     raise told.error(
                         (kind, index, "facts", table),
                         _("no such fact table"),
-                        _("tables: %(names)s") % {"names": ", ".join(FACTS)},
+                        _("tables: %(names)s") % {"names": ", ".join(tables)},
                     )
                 for number, row in enumerate(rows):
-                    if unknown := sorted(set(row) - set(FACTS[table])):
+                    if unknown := sorted(set(row) - set(tables[table])):
                         raise told.error(
                             (kind, index, "facts", table, number),
                             _("%(table)s has no column %(unknown)r") % {"table": table, "unknown": unknown[0]},
-                            nearest(unknown[0], FACTS[table]),
+                            nearest(unknown[0], tables[table]),
                         )
             if kind == "passes" and example.expect:
                 raise told.error(
