@@ -23,7 +23,7 @@ TEXTS = (
     "resource_type", "resource_id", "resource_name", "account", "region", "src_ip", "user_agent", "outcome_code",
 )  # fmt: skip
 FLAGS = ("mutating", "interactive")
-"""Columns of texts and of truth values; the others (`time`, `class`, `actor_kind`, `outcome`, ...) have words of ours."""
+"""Columns of texts and of truth values; the others (`class`, `actor_kind`, `outcome`, ...) have words of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +111,8 @@ class MappedLog:
         time = said["time"].time(record, self.as_of)
         if time is None:
             raise DataError("no time")
-        texts = {name: said[name].text(record, drift) for name in TEXTS if name in said}
-        flags = {name: said[name].flag(record, drift) for name in FLAGS if name in said}
+        texts: dict[str, Any] = {name: said[name].text(record, drift) for name in TEXTS if name in said}
+        flags: dict[str, Any] = {name: said[name].flag(record, drift) for name in FLAGS if name in said}
         words_of_ours = {
             name: said[name].text(record, drift)
             for name in ("class", "actor_kind", "outcome", "credential_type", "actor_authority")
