@@ -1,0 +1,1 @@
+"""Audit logs: from files and live pages to published activities."""
