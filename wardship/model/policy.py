@@ -97,8 +97,6 @@ class Policy:
     """The guard looks only at scopes that held at least this many records."""
     dormant_days: int = 60
     """Days of silence after which a use is news."""
-    baseline_days: int = 14
-    """Days with activity from which what is usual for an identity is known; before, a deviation counts less."""
     alert_percent: Mapping[str, int] = field(default_factory=_alert)
     """Score from which signals together are an alert of that severity; below the last one they stay signals."""
     dampen_percent: int = 40

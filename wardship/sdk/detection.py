@@ -71,6 +71,12 @@ EVENT: Mapping[str, str] = {
     "action_class": "VARCHAR",  # what kind of act it is (docs/detections-writing.md); NULL: none that matters
     "privileged": "BOOLEAN",  # the act changes who may do what
     "own_network": "BOOLEAN",  # the address is in one of the declared networks; NULL: no address
+    # as the state calls them, to be joined with it
+    "lasting_credential_id": "VARCHAR",  # `credential_id` there: without the temporary keys of AWS
+    "agent": "VARCHAR",  # family of the user agent
+    "session_form": "VARCHAR",  # `session` there: numbers as #
+    "resource": "VARCHAR",  # the container of resource_id
+    "hour_of_week": "INTEGER",  # 0 = Monday 00:00 to 00:59 UTC
 }
 """Columns of `event`."""
 
@@ -90,11 +96,11 @@ OTHERS: Mapping[str, Mapping[str, str]] = {
     },
     "own_network": {"network": "VARCHAR", "name": "VARCHAR", "country": "VARCHAR", "asn": "INTEGER"},
 }
-BASELINE: Mapping[str, str] = getattr(baseline, "BASELINE", {})
 
 TABLES: Mapping[str, Mapping[str, str]] = {
     "event": EVENT,
-    "actor_baseline": BASELINE,
+    "actor_baseline": baseline.BASELINE,
+    "peer_action": baseline.PEER_ACTION,
     **baseline.STATE,
     **OTHERS,
     **FACTS,
@@ -141,7 +147,8 @@ class Needs(Strict):
     """What must be there for the question to have an answer."""
 
     mature_baseline: bool = False
-    """Whether it compares with what is usual: its weight grows with the days that the actor has been watched."""
+    """Whether it compares with what is usual: while the actor has been watched for fewer days than a baseline needs, its
+    weight is lower in proportion."""
     sources: tuple[str, ...] = Field(default=(), strict=False)
     """Telemetry sources without which it is blind; empty: any."""
 
