@@ -45,7 +45,7 @@ class ActionClass(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """What one operation means. `privileged`: worth a look whoever does it; else only in numbers or for the first time."""
+    """What one operation means. `privileged`: worth a look by itself; else only in numbers or for the first time."""
 
     action_class: ActionClass
     privileged: bool
