@@ -15,6 +15,21 @@ from pathlib import Path
 
 FACTS_VERSION = 3
 
+USE_REASONS = (
+    "used_in_time",
+    "not_used_in_time",
+    "too_new",
+    "period_not_seen",
+    "data_events_off",
+    "reads_not_logged",
+    "log_has_holes",
+    "watched_too_short",
+    "read_too_long_ago",
+    "log_refused",
+    "no_log",
+)
+"""Why a use verdict is what it is (docs/use-verdicts.md)."""
+
 _USE = {
     "use_state": "VARCHAR",  # used | never | unknown: the best of all sources
     "last_used_at": "TIMESTAMP",
@@ -247,6 +262,60 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "blocked": "INTEGER",
         "baselined": "INTEGER",
         "bypassed": "BOOLEAN",
+    },
+    "use_verdict": {  # of identities and credentials: may they be called unused?
+        "subject_uid": "VARCHAR",
+        "family": "VARCHAR",  # identity | credential
+        "identity_uid": "VARCHAR",
+        "name": "VARCHAR",
+        "authority": "VARCHAR",
+        "verdict": "VARCHAR",  # used | unused | unobserved | insufficient
+        "reason": "VARCHAR",  # USE_REASONS
+        "last_used_at": "TIMESTAMP",
+        "needed_from": "DATE",  # start of the time that must have been watched
+        "known_from": "TIMESTAMP",  # use is known from here ...
+        "known_to": "TIMESTAMP",  # ... to here
+        "needed_days": "INTEGER",
+        "covered_days": "INTEGER",  # of the needed ones, with a log that would show every use
+        "period": "VARCHAR",  # the business period that makes the needed time longer than the policy's days
+        "granularity": "VARCHAR",  # event: a log of events; last use: only the provider's own last date
+        "use_source": "VARCHAR",
+    },
+    "used_permission": {
+        "identity_uid": "VARCHAR",
+        "credential_uid": "VARCHAR",  # NULL: the log does not name it, or it is not in the inventory
+        "source": "VARCHAR",
+        "service": "VARCHAR",
+        "operation": "VARCHAR",  # the vendor's word
+        "events": "BIGINT",
+        "failures": "BIGINT",
+        "first_seen_at": "TIMESTAMP",
+        "last_used_at": "TIMESTAMP",  # the last that did not fail; NULL: all failed
+        "last_tried_at": "TIMESTAMP",
+    },
+    "log_coverage": {  # what the audit logs of each system cover
+        "authority": "VARCHAR",
+        "source": "VARCHAR",
+        "first_day": "DATE",
+        "last_day": "DATE",
+        "covered_days": "INTEGER",
+        "hole_days": "INTEGER",  # days between the first and the last of which nothing is known
+        "longest_hole_days": "INTEGER",
+        "reads": "BOOLEAN",  # reads are in it
+        "data_events": "BOOLEAN",  # AWS: events of data inside a service are in it; NULL: not a question here
+        "problem": "VARCHAR",  # why it could not be read: the missing licence or permission
+    },
+    "unmatched_actor": {  # in the logs, not in the inventory
+        "authority": "VARCHAR",
+        "actor_id": "VARCHAR",
+        "actor_name": "VARCHAR",
+        "actor_kind": "VARCHAR",
+        "sources": "VARCHAR",
+        "events": "BIGINT",
+        "failures": "BIGINT",
+        "active_days": "INTEGER",
+        "first_at": "TIMESTAMP",
+        "last_at": "TIMESTAMP",
     },
     "coverage": {
         "scope": "VARCHAR",

@@ -96,7 +96,7 @@ class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
         for table in tables_of(shown):
             paths = [str(path) for path in table.files]
             files += paths
-            self._db.execute(f'CREATE VIEW "{table.name}" AS {_duckdb_select(table, paths)}')
+            self._db.execute(f'CREATE VIEW "{table.name}" AS {duckdb_select(table)}')
         self._db.execute(f"SET allowed_paths = [{', '.join(map(_literal, files))}]")
         self._db.execute("SET enable_external_access = false")
         self._db.execute("SET lock_configuration = true")
@@ -218,11 +218,12 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
             yield from rows
 
 
-def _duckdb_select(table: Table, paths: Sequence[str]) -> str:
-    if not paths:
+def duckdb_select(table: Table) -> str:
+    """The SELECT, in DuckDB's dialect, that gives the rows of `table`."""
+    if not table.files:
         return f"{_empty(table, 'VARCHAR')} LIMIT 0"
     names = ", ".join(f'"{name}"' for name in table.columns)
-    listed = ", ".join(map(_literal, paths))
+    listed = ", ".join(_literal(str(path)) for path in table.files)
     return f"SELECT {names} FROM read_parquet([{listed}], union_by_name = true)"  # noqa: S608 - our names
 
 

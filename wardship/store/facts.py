@@ -1,7 +1,7 @@
 """Fact snapshots: the current tables joined into the fact tables of `wardship.model.facts`, kept as Parquet.
 
 How it runs: one consistent read of the database streams each table as CSV (the database itself formats it) into a
-private folder; DuckDB loads it, joins it (`facts.sql`), and writes sorted Parquet; the folder is renamed to the
+private folder; DuckDB loads it, joins it (`facts_sql/`), and writes sorted Parquet; the folder is renamed to the
 snapshot's id. A process killed at any moment leaves a complete snapshot or none.
 
 What the columns say, where that takes a decision:
@@ -20,6 +20,10 @@ What the columns say, where that takes a decision:
   (unknown while no manager was read with fingerprints);
   *consumers_moved* when no place that something runs with holds it and the old credential is gone, disabled, or known
   not to be used since; *source_removed* when no newest state holds it; *history_purged* when no reading finds it.
+- **Audit logs** answer about use as any other source does, joined by exact ids. A day of a log is covered when it holds
+  an event of the system or a complete reading says so. "Not used" needs every day of the needed time covered (but for
+  the few the policy forgives) by logs that would show every use. The needed time is the policy's, or longer where a
+  business period of the identity's process last took place before it (docs/use-verdicts.md).
 
 Not here: what is good or bad about any of it (rules), and where snapshots are kept (services).
 """
@@ -34,7 +38,8 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +47,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from wardship.model.access import CredentialType, Tier
+from wardship.model.baseline import STATE
 from wardship.model.errors import ConfigError, DataError
 from wardship.model.exposure import CONSUMER_PLACES
 from wardship.model.facts import FACTS, FACTS_VERSION, Snapshot
+from wardship.sdk import registry
 from wardship.sdk.i18n import _
-from wardship.store import tables
+from wardship.store import tables, telemetry_tables
 from wardship.store.columns import Instant
 from wardship.store.db import Database
+from wardship.store.engine import Table, duckdb_select
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -74,14 +82,42 @@ _SOURCES: Mapping[str, sa.Table] = {
     "raw_secret_link": tables.secret_link,
     "raw_secret_check": tables.secret_check,
     "raw_guard_run": tables.guard_run,
+    "raw_telemetry_window": telemetry_tables.telemetry_window,
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """The last whole occurrence of a business period. `process`: it concerns identities of this one; None: all."""
+
+    name: str
+    process: str | None
+    start_on: date
+    end_on: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logs:
+    """What audit logs bring into the facts. `state`: the tables of `wardship.model.baseline` that there are."""
+
+    state: Sequence[Table] = ()
+    periods: Sequence[Period] = ()
+    inactive_days: int = 90
+    hole_days: int = 3
+
+
 def write_snapshot(
-    db: Database, folder: Path, *, as_of: datetime, scan_seq: int, memory_limit: str = _MEMORY_LIMIT
+    db: Database,
+    folder: Path,
+    *,
+    as_of: datetime,
+    scan_seq: int,
+    logs: Logs | None = None,
+    memory_limit: str = _MEMORY_LIMIT,
 ) -> Snapshot:
     """Writes the facts as they stand now to `folder`/<id> and registers the snapshot as the newest.
 
+    `logs`: what is known from audit logs; None: nothing.
     `as_of` decides which attestations have lapsed. Writing the same facts again gives the same snapshot. Takes a
     lock on `folder`: a second writer waits. Peak memory is about `memory_limit`, whatever the number of rows.
     """
@@ -93,7 +129,7 @@ def write_snapshot(
         try:
             with db.read() as conn:
                 _export(conn, building)
-            hashes = _join(building, as_of, memory_limit)
+            hashes = _join(building, as_of, logs or Logs(), memory_limit)
             snapshot = Snapshot(
                 id=_snapshot_id(hashes),
                 folder=folder / _snapshot_id(hashes),
@@ -263,7 +299,7 @@ def _export_postgresql(conn: Connection, table: sa.Table, write: Callable[[bytes
 # ---------------------------------------------------------------- joined, sorted, written, hashed
 
 
-def _join(folder: Path, as_of: datetime, memory_limit: str) -> dict[str, tuple[int, str]]:
+def _join(folder: Path, as_of: datetime, logs: Logs, memory_limit: str) -> dict[str, tuple[int, str]]:
     import duckdb
 
     spill = folder / "spill"
@@ -286,7 +322,9 @@ def _join(folder: Path, as_of: datetime, memory_limit: str) -> dict[str, tuple[i
             [[str(tier) for tier in Tier]] * 2,
         )
         db.execute("CREATE TABLE consumer_place AS SELECT unnest(?) AS place", [[str(one) for one in CONSUMER_PLACES]])
-        db.execute(Path(__file__).with_name("facts.sql").read_text(encoding="utf-8"))
+        _load_logs(db, logs)
+        for part in sorted(Path(__file__).with_name("facts_sql").glob("*.sql")):
+            db.execute(part.read_text(encoding="utf-8"))
         for fact, columns in FACTS.items():
             typed = ", ".join(f'CAST("{column}" AS {kind}) AS "{column}"' for column, kind in columns.items())
             key, path = next(iter(columns)), folder / f"{fact}.parquet"
@@ -301,6 +339,33 @@ def _join(folder: Path, as_of: datetime, memory_limit: str) -> dict[str, tuple[i
         leftover.unlink()
     shutil.rmtree(spill, ignore_errors=True)
     return hashes
+
+
+def _load_logs(db: DuckDBPyConnection, logs: Logs) -> None:
+    given = {table.name: table for table in logs.state}
+    for name, columns in STATE.items():
+        table = given.get(name) or Table(name=name, columns=columns, files=())
+        db.execute(f"CREATE VIEW state_{name} AS {duckdb_select(table)}")
+    db.execute(
+        "CREATE TABLE use_term AS SELECT ? AS inactive_days, ? AS hole_days", [logs.inactive_days, logs.hole_days]
+    )
+    db.execute("CREATE TABLE period (name VARCHAR, process VARCHAR, start_day DATE, end_day DATE)")
+    for one in logs.periods:
+        db.execute("INSERT INTO period VALUES (?, ?, ?, ?)", [one.name, one.process, one.start_on, one.end_on])
+    db.execute("CREATE TABLE log_source (source VARCHAR, system VARCHAR, logs_reads BOOLEAN)")
+    told = db.execute("SELECT source FROM state_log_day UNION SELECT source FROM raw_telemetry_window ORDER BY 1")
+    for (name,) in told.fetchall():
+        system, logs_reads = _told_of(name)
+        db.execute("INSERT INTO log_source VALUES (?, ?, ?)", [name, system, logs_reads])
+
+
+def _told_of(name: str) -> tuple[str, bool | None]:
+    """(kind of system, whether reads are always in it) of a telemetry source."""
+    try:
+        manifest = registry.source(name).MANIFEST
+    except ConfigError:  # a declared log whose file is no longer there: its events stay
+        return name.partition(".")[0], None
+    return manifest.connector or name.partition(".")[0], manifest.logs_reads
 
 
 def _load(db: DuckDBPyConnection, path: Path, name: str, table: sa.Table) -> None:

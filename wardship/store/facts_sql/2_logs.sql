@@ -1,0 +1,284 @@
+-- ------------------------------------------------------------------ audit logs: whose they are, and what they cover
+
+-- A log is a system's when its events say so (account), or when its actors have ids that the system issued.
+CREATE TABLE log_of AS
+SELECT DISTINCT l.source, l.account, s.authority
+FROM (SELECT DISTINCT source, account FROM state_log_day WHERE account IS NOT NULL) AS l
+JOIN log_source AS o ON o.source = l.source
+JOIN raw_system AS s
+    ON split_part(s.authority, ':', 1) = o.system AND lower(substr(s.authority, strpos(s.authority, ':') + 1)) = lower(l.account);
+
+CREATE TABLE issuer AS
+SELECT DISTINCT a.authority AS issued_by, s.authority
+FROM (SELECT DISTINCT authority FROM state_actor_day) AS a
+JOIN raw_system AS s ON a.authority = s.authority OR starts_with(a.authority, s.authority || ':');
+
+-- Days of which a log is known to hold something, or was read completely: midnight to midnight, UTC.
+CREATE TABLE covered_day AS
+SELECT o.authority, l.source, l.day
+FROM state_log_day AS l
+JOIN log_of AS o ON o.source = l.source AND o.account = l.account
+UNION
+SELECT i.authority, d.source, d.day
+FROM (SELECT DISTINCT authority, source, day FROM state_actor_day) AS d
+JOIN issuer AS i ON i.issued_by = d.authority
+UNION
+SELECT authority, source, CAST(day AS DATE)
+FROM (
+    SELECT
+        authority,
+        source,
+        unnest(
+            generate_series(
+                CAST(CAST(start_at + INTERVAL 23 HOUR + INTERVAL 59 MINUTE AS DATE) AS TIMESTAMP),
+                CAST(CAST(end_at AS DATE) AS TIMESTAMP) - INTERVAL 1 DAY,
+                INTERVAL 1 DAY
+            )
+        ) AS day
+    FROM raw_telemetry_window
+    WHERE complete
+);
+
+-- What a log leaves out unless it is asked: reads, and in AWS the events of data inside a service.
+CREATE TABLE read_of AS
+SELECT o.authority, l.source, sum(l.reads) > 0 AS reads
+FROM state_log_day AS l
+JOIN log_of AS o ON o.source = l.source AND o.account = l.account
+GROUP BY o.authority, l.source;
+
+CREATE TABLE data_event_of AS
+SELECT DISTINCT i.authority, s.source
+FROM state_actor_action AS s
+JOIN issuer AS i ON i.issued_by = s.authority
+WHERE s.source = 'aws.cloudtrail'
+    AND s.operation IN ('GetObject', 'PutObject', 'HeadObject', 'DeleteObject', 'Invoke', 'GetItem', 'PutItem', 'Query', 'Scan');
+
+CREATE TABLE log_cover AS
+SELECT
+    c.authority,
+    c.source,
+    min(c.day) AS first_day,
+    max(c.day) AS last_day,
+    count(*) AS covered_days,
+    date_diff('day', min(c.day), max(c.day)) + 1 - count(*) AS hole_days,
+    max(c.gap) AS longest_hole_days,
+    any_value(o.logs_reads) OR coalesce(bool_or(r.reads), FALSE) AS reads,
+    CASE WHEN c.source = 'aws.cloudtrail' THEN bool_or(e.authority IS NOT NULL) END AS data_events
+FROM (
+    SELECT *, coalesce(date_diff('day', lag(day) OVER (PARTITION BY authority, source ORDER BY day), day) - 1, 0) AS gap
+    FROM covered_day
+) AS c
+LEFT JOIN log_source AS o ON o.source = c.source
+LEFT JOIN read_of AS r ON r.authority = c.authority AND r.source = c.source
+LEFT JOIN data_event_of AS e ON e.authority = c.authority AND e.source = c.source
+GROUP BY c.authority, c.source;
+
+-- Only logs that would show every use may say "not used": any day of them counts.
+CREATE TABLE telling_day AS
+SELECT DISTINCT d.authority, d.day
+FROM covered_day AS d
+JOIN log_cover AS c ON c.authority = d.authority AND c.source = d.source
+WHERE coalesce(c.reads, FALSE) AND coalesce(c.data_events, TRUE);
+
+-- ------------------------------------------------------------------ the time that must have been watched
+
+-- The last days of the policy, and the last whole occurrence of every business period that concerns the identity.
+CREATE TABLE need AS
+SELECT m.uid, m.authority, least(any_value(a.today) - any_value(u.inactive_days), min(p.start_day)) AS start_day,
+    arg_min(p.name, p.start_day) AS period
+FROM merged AS m
+CROSS JOIN as_of AS a
+CROSS JOIN use_term AS u
+LEFT JOIN period AS p ON p.process IS NULL OR lower(p.process) = lower(m.business_process)
+GROUP BY m.uid, m.authority;
+
+-- Yesterday's events may still be under way: the day before yesterday is the last that is asked for.
+CREATE TABLE watched AS
+SELECT
+    n.authority,
+    n.start_day,
+    any_value(a.today) - 1 - n.start_day AS needed_days,
+    count(d.day) AS covered_days,
+    count(d.day) + any_value(u.hole_days) >= any_value(a.today) - 1 - n.start_day AS enough,
+    max(d.day) AS last_day
+FROM (SELECT DISTINCT authority, start_day FROM need) AS n
+CROSS JOIN as_of AS a
+CROSS JOIN use_term AS u
+LEFT JOIN telling_day AS d ON d.authority = n.authority AND d.day >= n.start_day AND d.day < a.today - 1
+GROUP BY n.authority, n.start_day;
+
+-- ------------------------------------------------------------------ who was seen
+
+CREATE TABLE credential_of_log AS
+SELECT credential_id, min(uid) AS uid
+FROM (
+    SELECT public_id AS credential_id, uid FROM held WHERE public_id IS NOT NULL
+    UNION ALL
+    SELECT regexp_extract(native_id, '[^/]+$'), uid FROM held WHERE length(regexp_extract(native_id, '/([^/]+)$', 1)) >= 16
+)
+GROUP BY credential_id
+HAVING count(DISTINCT uid) = 1;
+
+CREATE TABLE seen AS
+SELECT
+    coalesce(a.identity_uid, h.identity_uid) AS identity_uid,
+    h.uid AS credential_uid,
+    s.*
+FROM state_actor_action AS s
+LEFT JOIN fact_identity_alias AS a ON a.authority = s.authority AND a.native_id = s.actor_id
+LEFT JOIN credential_of_log AS c ON c.credential_id = s.credential_id
+LEFT JOIN held AS h ON h.uid = c.uid;
+
+-- What the logs answer, as any other source does. "Never" needs the whole time watched by logs that would show it; of a
+-- credential also that every event of its holder names the credential it used.
+CREATE TABLE log_usage AS
+WITH last_use AS (
+    SELECT identity_uid AS uid, 'identity' AS family, max(used_at) AS used_at, string_agg(DISTINCT source, ',' ORDER BY source) AS source
+    FROM seen
+    WHERE identity_uid IS NOT NULL AND used_at IS NOT NULL
+    GROUP BY identity_uid
+    UNION ALL
+    SELECT credential_uid, 'credential', max(used_at), string_agg(DISTINCT source, ',' ORDER BY source)
+    FROM seen
+    WHERE credential_uid IS NOT NULL AND used_at IS NOT NULL
+    GROUP BY credential_uid
+),
+subject AS (
+    SELECT uid, 'identity' AS family, uid AS identity_uid FROM merged
+    UNION ALL
+    SELECT uid, 'credential', identity_uid FROM held WHERE identity_uid IS NOT NULL
+),
+nameless AS (SELECT DISTINCT identity_uid FROM seen WHERE credential_id IS NULL)
+SELECT
+    s.uid AS subject_uid,
+    'log:' || coalesce(l.source, 'watched') AS source,
+    s.family AS subject_family,
+    CASE WHEN l.uid IS NOT NULL THEN 'used' ELSE 'never' END AS state,
+    l.used_at AS last_used_at,
+    CAST(n.start_day AS TIMESTAMP) AS since,
+    CAST(NULL AS VARCHAR) AS detail,
+    CAST(0 AS BIGINT) AS scan_seq,
+    CASE WHEN w.enough THEN CAST(w.last_day + 1 AS TIMESTAMP) END AS read_at -- NULL: this log says nothing of what came after
+FROM subject AS s
+JOIN need AS n ON n.uid = s.identity_uid
+JOIN watched AS w ON w.authority = n.authority AND w.start_day = n.start_day
+LEFT JOIN last_use AS l ON l.uid = s.uid AND l.family = s.family
+WHERE l.uid IS NOT NULL
+    OR (w.enough AND (s.family = 'identity' OR s.identity_uid NOT IN (SELECT identity_uid FROM nameless WHERE identity_uid IS NOT NULL)));
+
+CREATE VIEW every_usage AS
+SELECT subject_uid, source, subject_family, state, last_used_at, since, detail, scan_seq, read_at FROM raw_usage
+UNION ALL BY NAME
+SELECT * FROM log_usage;
+
+-- ------------------------------------------------------------------ what was used, by whom, and who is nobody of ours
+
+CREATE VIEW fact_used_permission AS
+SELECT
+    identity_uid,
+    credential_uid,
+    source,
+    service,
+    operation,
+    sum(events) AS events,
+    sum(failures) AS failures,
+    min(first_at) AS first_seen_at,
+    max(used_at) AS last_used_at,
+    max(last_at) AS last_tried_at
+FROM seen
+WHERE identity_uid IS NOT NULL
+GROUP BY ALL;
+
+CREATE VIEW fact_log_coverage AS
+SELECT
+    c.*,
+    w.problem
+FROM (
+    SELECT authority, source, first_day, last_day, covered_days, hole_days, longest_hole_days, reads, data_events FROM log_cover
+    UNION ALL BY NAME
+    SELECT DISTINCT authority, source, 0 AS covered_days, 0 AS hole_days, 0 AS longest_hole_days
+    FROM raw_telemetry_window AS w
+    WHERE NOT complete AND NOT EXISTS (SELECT 1 FROM log_cover AS c WHERE c.authority = w.authority AND c.source = w.source)
+) AS c
+LEFT JOIN (
+    SELECT authority, source, arg_max(problem, recorded_at) AS problem
+    FROM raw_telemetry_window
+    WHERE NOT complete
+    GROUP BY authority, source
+) AS w ON w.authority = c.authority AND w.source = c.source;
+
+-- In the logs, not in the inventory. People of a directory, a provider's own services and computers are not looked for.
+CREATE VIEW fact_unmatched_actor AS
+SELECT
+    d.authority,
+    d.actor_id,
+    max(d.actor_name) AS actor_name,
+    max(d.actor_kind) AS actor_kind,
+    string_agg(DISTINCT d.source, ',' ORDER BY d.source) AS sources,
+    sum(d.events) AS events,
+    sum(d.failures) AS failures,
+    count(DISTINCT d.day) AS active_days,
+    min(d.first_at) AS first_at,
+    max(d.last_at) AS last_at
+FROM state_actor_day AS d
+LEFT JOIN fact_identity_alias AS a ON a.authority = d.authority AND a.native_id = d.actor_id
+LEFT JOIN raw_person AS p ON p.authority = d.authority AND p.native_id = d.actor_id
+WHERE a.identity_uid IS NULL
+    AND p.uid IS NULL
+    AND d.actor_id IS NOT NULL
+    AND coalesce(d.actor_kind, 'unknown') NOT IN ('provider_service', 'machine', 'anonymous')
+GROUP BY d.authority, d.actor_id
+HAVING sum(d.events) > sum(d.failures); -- whoever never succeeded is a guess of a name
+
+-- Who uses a credential, as the log shows it: network, agent and session together look like one consumer.
+CREATE VIEW consumer_in_log AS
+SELECT
+    'de_' || left(sha256(concat_ws(chr(0), 'log', t.uid, t.consumer)), 20) AS uid,
+    t.authority,
+    t.consumer,
+    'workload' AS consumer_kind,
+    CASE WHEN t.credential_uid IS NULL THEN 'identity' ELSE 'credential' END AS target_family,
+    t.authority AS target_authority,
+    coalesce(t.credential_id, t.actor_id) AS target_native_id,
+    'log:' || t.source AS source,
+    'confirmed' AS confidence,
+    CAST(NULL AS VARCHAR) AS environment,
+    t.events || ' events, last ' || strftime(t.last_at, '%Y-%m-%d') AS evidence,
+    'present' AS presence,
+    t.first_at AS first_seen_at,
+    t.last_at AS last_seen_at,
+    CAST(json_object('network', t.src_network, 'agent', t.agent, 'session', t.session, 'country', t.src_country, 'events', t.events) AS VARCHAR)
+        AS attributes,
+    t.identity_uid,
+    t.credential_uid
+FROM (
+    SELECT
+        coalesce(h.uid, a.identity_uid) AS uid,
+        s.authority,
+        s.actor_id,
+        s.credential_id,
+        s.source,
+        s.src_network,
+        s.src_country,
+        s.agent,
+        s.session,
+        coalesce(a.identity_uid, h.identity_uid) AS identity_uid,
+        h.uid AS credential_uid,
+        concat_ws(
+            ', ',
+            coalesce(s.agent, s.session, 'unknown program'),
+            CASE WHEN s.agent IS NOT NULL THEN s.session END,
+            'from ' || s.src_network
+        ) AS consumer,
+        sum(s.events) AS events,
+        min(s.first_at) AS first_at,
+        max(s.used_at) AS last_at
+    FROM state_actor_consumer AS s
+    LEFT JOIN fact_identity_alias AS a ON a.authority = s.authority AND a.native_id = s.actor_id
+    LEFT JOIN credential_of_log AS c ON c.credential_id = s.credential_id
+    LEFT JOIN held AS h ON h.uid = c.uid
+    WHERE (a.identity_uid IS NOT NULL OR h.uid IS NOT NULL) AND s.used_at IS NOT NULL
+    GROUP BY ALL
+    -- an attacker's few calls are a matter for alerts: a consumer comes back
+    HAVING sum(s.events) >= 10 AND date_diff('day', min(s.first_at), max(s.used_at)) >= 1
+) AS t;

@@ -1,0 +1,69 @@
+-- ------------------------------------------------------------------ used, unused, unobserved, insufficient
+
+-- What is known of use is known from `known_from` to `known_to`: since the last use, or since a source began to watch.
+CREATE TABLE use_subject AS
+SELECT
+    uid AS subject_uid, 'identity' AS family, uid AS identity_uid, name, authority,
+    coalesce(created_at, first_seen_at) AS known_since, use_state, last_used_at,
+    use_since, use_read_at, use_source
+FROM fact_identity
+WHERE presence <> 'gone'
+UNION ALL
+SELECT
+    uid, 'credential', identity_uid, coalesce(public_id, name), authority,
+    coalesce(created_at, first_seen_at), use_state, last_used_at,
+    use_since, use_read_at, use_source
+FROM fact_credential
+WHERE presence <> 'gone' AND identity_uid IS NOT NULL AND type NOT IN ('stored_secret', 'ci_secret');
+
+CREATE VIEW fact_use_verdict AS
+SELECT
+    s.*,
+    n.start_day AS needed_from,
+    w.needed_days,
+    coalesce(w.covered_days, 0) AS covered_days,
+    CASE
+        WHEN s.use_state = 'used' AND s.last_used_at >= CAST(n.start_day AS TIMESTAMP) THEN 'used'
+        WHEN s.known_from <= CAST(n.start_day AS TIMESTAMP) AND s.known_to >= CAST(a.today - 3 AS TIMESTAMP)
+            AND s.known_since <= CAST(a.today - u.inactive_days AS TIMESTAMP) THEN 'unused'
+        WHEN s.use_state <> 'unknown' OR coalesce(w.covered_days, 0) > 0 OR c.covered_days > 0 THEN 'insufficient'
+        ELSE 'unobserved'
+    END AS verdict,
+    CASE
+        WHEN s.use_state = 'used' AND s.last_used_at >= CAST(n.start_day AS TIMESTAMP) THEN 'used_in_time'
+        WHEN s.use_state = 'unknown' AND coalesce(c.covered_days, 0) = 0
+            THEN CASE WHEN c.problem IS NOT NULL THEN 'log_refused' ELSE 'no_log' END
+        WHEN s.known_since > CAST(a.today - u.inactive_days AS TIMESTAMP) THEN 'too_new'
+        WHEN s.known_from <= CAST(n.start_day AS TIMESTAMP) AND s.known_to >= CAST(a.today - 3 AS TIMESTAMP)
+            THEN 'not_used_in_time'
+        WHEN s.known_to < CAST(a.today - 3 AS TIMESTAMP) AND s.known_from <= CAST(n.start_day AS TIMESTAMP) THEN 'read_too_long_ago'
+        WHEN n.start_day < a.today - u.inactive_days AND s.known_from <= CAST(a.today - u.inactive_days AS TIMESTAMP)
+            THEN 'period_not_seen'
+        WHEN c.data_events = FALSE THEN 'data_events_off'
+        WHEN c.reads = FALSE THEN 'reads_not_logged'
+        WHEN coalesce(c.covered_days, 0) > 0 THEN 'log_has_holes'
+        ELSE 'watched_too_short'
+    END AS reason,
+    CASE WHEN n.start_day < a.today - u.inactive_days THEN n.period END AS period,
+    CASE WHEN s.use_source LIKE '%log:%' THEN 'event' WHEN s.use_source IS NOT NULL THEN 'last use' END AS granularity
+FROM (
+    SELECT
+        *,
+        CASE use_state WHEN 'used' THEN last_used_at WHEN 'never' THEN use_since END AS known_from,
+        use_read_at AS known_to
+    FROM use_subject
+) AS s
+CROSS JOIN as_of AS a
+CROSS JOIN use_term AS u
+JOIN need AS n ON n.uid = s.identity_uid
+LEFT JOIN watched AS w ON w.authority = n.authority AND w.start_day = n.start_day
+LEFT JOIN (
+    SELECT
+        authority,
+        max(covered_days) AS covered_days,
+        bool_or(reads) AS reads,
+        bool_or(data_events) AS data_events,
+        max(problem) AS problem
+    FROM fact_log_coverage
+    GROUP BY authority
+) AS c ON c.authority = n.authority;
