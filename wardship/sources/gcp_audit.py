@@ -257,7 +257,7 @@ def _owner_of(name: str | None) -> str | None:
 
 def _actor(payload: dict[str, Any], labels: dict[str, Any], service: str) -> dict[str, Any]:
     who = child(payload, "authenticationInfo")
-    email = identifier(who, "principalEmail")
+    email = identifier(who, "principalEmail", "authoritySelector")
     subject = identifier(who, "principalSubject")
     if email is None and subject and ":" in subject and "@" in subject and "//" not in subject:
         email = subject.rpartition(":")[2]  # "serviceAccount:robot@..."
@@ -339,7 +339,7 @@ def _mutating(payload: dict[str, Any], log: str, operation: str) -> bool | None:
 
 
 def _outcome(payload: dict[str, Any], log: str, drift: Drift) -> tuple[Outcome, str | None]:
-    """No status is success: an AuditLog has one to tell an error. But for a refused permission, and a policy's denial."""
+    """No status is success, for an AuditLog has one to tell an error; not where a permission or a policy refused it."""
     status = payload.get("status")
     code = number(payload, "status.code")
     if code:
