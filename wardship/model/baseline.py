@@ -86,9 +86,19 @@ STATE: Mapping[str, Mapping[str, str]] = {
 }
 """The tables of the state. NULL in a key column means not told; it is a value of its own."""
 
-SUMS = frozenset({"events", "failures", "mutating", "interactive", "reads", "first_at", "last_at"})
-"""Columns that are merged: the earliest first_at, the latest last_at, the sum of the rest. All others are the key, but
-`actor_kind` and `actor_name`, of which the greatest is kept."""
+MERGED: Mapping[str, str] = {
+    "actor_kind": "max",
+    "actor_name": "max",
+    "events": "sum",
+    "failures": "sum",
+    "mutating": "sum",
+    "interactive": "sum",
+    "reads": "sum",
+    "first_at": "min",
+    "last_at": "max",
+    "used_at": "max",
+}
+"""How two rows of one key become one. Every column that is not here is part of the key."""
 
 APPENDED = frozenset({"actor_day", "actor_hour", "log_day"})
 """Tables that may hold several rows of one key, to be added up: a day that is added does not touch the others. In the
