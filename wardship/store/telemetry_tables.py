@@ -2,7 +2,7 @@
 
 The events themselves are Parquet files in the workspace (`activity/<source>/<day>/...`). A file counts only while
 `telemetry_file` lists it: an engine is handed that list, never a folder. What an event's columns mean is said in
-`wardship.model.activity`.
+`wardship.model.activity`, how the registers change in `wardship.store.telemetry`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ telemetry_input = Table(  # a file that was imported, or one reading of a live s
 telemetry_batch = Table(  # events published in one transaction; the column `batch` of each of them
     "telemetry_batch",
     metadata,
-    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("id", BigId, primary_key=True, autoincrement=False),  # 1, 2, 3, ... in the order of publication
     Column("input", BigInteger),  # telemetry_input.id of the first input in it
     Column("events", BigInteger, nullable=False),
     Column("added_at", Instant, nullable=False),
@@ -59,6 +59,15 @@ telemetry_file = Table(
     Column("added_at", Instant, nullable=False),
     Column("removed_at", Instant),  # replaced by compaction or past retention; the file itself goes later
     Index("ix_telemetry_file_source", "source", "day"),
+)
+telemetry_quarantine = Table(  # files of records that could not be read; the file holds them, with input and reason
+    "telemetry_quarantine",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("path", Text, nullable=False, unique=True),  # relative to the workspace's `activity` folder
+    Column("source", Text, nullable=False),
+    Column("records", BigInteger, nullable=False),
+    Column("added_at", Instant, nullable=False),
 )
 telemetry_window = Table(  # what is known to be complete: a live reading, or the word of whoever imported
     "telemetry_window",

@@ -3,6 +3,7 @@
     workspace.yaml      the settings
     state.db            the state, where no PostgreSQL is named
     facts/              fact snapshots (Parquet)
+    activity/           events of audit logs (Parquet), and the records of them that could not be read
     keys/               signing keys of the audit log, and the fingerprint key; readable by the owner only
     checkpoints.jsonl   copies of the signed checkpoints: they tell when the database comes back older
     exports/  tmp/      what people asked for; what may be deleted at any time
@@ -132,6 +133,10 @@ class Workspace:
     @property
     def facts(self) -> Path:
         return self.path / "facts"
+
+    @property
+    def activity(self) -> Path:
+        return self.path / "activity"
 
     @property
     def exports(self) -> Path:

@@ -20,7 +20,7 @@ def upgrade() -> None:
     """,
         unique=[("source", "digest")],
     )
-    create("telemetry_batch", "id number key, input bigint null, events bigint, added_at instant")
+    create("telemetry_batch", "id bigint key, input bigint null, events bigint, added_at instant")
     create(
         "telemetry_file",
         """
@@ -30,6 +30,11 @@ def upgrade() -> None:
         unique=[("path",)],
     )
     op.create_index("ix_telemetry_file_source", "telemetry_file", ["source", "day"])
+    create(
+        "telemetry_quarantine",
+        "id number key, path text, source text, records bigint, added_at instant",
+        unique=[("path",)],
+    )
     create(
         "telemetry_window",
         """

@@ -1,0 +1,330 @@
+"""One batch: what was read of some inputs of one source, until it is published together.
+
+Rows are spooled as lines of JSON, staged in DuckDB, stamped, and published in one transaction with how far each input
+was read. Whoever published meanwhile is noticed there: duplicates are looked for again, and an input that somebody
+else has read on is left out, to be looked at anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, BinaryIO
+
+import orjson
+
+from wardship.ingest.quarantine import bad_item
+from wardship.ingest.telemetry.staging import Staging, no_room
+from wardship.model.activity import Activity
+from wardship.model.errors import DataError
+from wardship.store import telemetry
+from wardship.store.db import Write
+from wardship.store.telemetry import NewFile, Publication, Step, Unreadable
+from wardship.store.workspace import Workspace
+
+MAX_EVENTS = 250_000
+MAX_TEXT_BYTES = 256 * 1024 * 1024
+FUTURE = timedelta(days=2)
+"""An event later than this is a damaged one: clocks that are wrong are wrong by less."""
+
+_MAX_TEXT_CHARS = 8_192  # of one column; an id or a name that is longer is an attack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What one publication did. `left`: inputs that another process has read on meanwhile."""
+
+    events: int = 0
+    duplicates: int = 0
+    skipped: int = 0
+    quarantined: int = 0
+    left: Sequence[int] = ()
+
+    def plus(self, other: Published) -> Published:
+        return Published(
+            events=self.events + other.events,
+            duplicates=self.duplicates + other.duplicates,
+            skipped=self.skipped + other.skipped,
+            quarantined=self.quarantined + other.quarantined,
+            left=(*self.left, *other.left),
+        )
+
+
+@dataclass(slots=True)
+class _Part:
+    """What the batch has of one input: records [start, position)."""
+
+    start: int
+    position: int
+    events: int = 0
+    skipped: int = 0
+    quarantined: int = 0
+    replayed: int = 0
+    state: str = "reading"
+    problem: str | None = None
+
+
+class Batch:
+    """Collects, then publishes; used again afterwards. One source at a time."""
+
+    def __init__(self, ws: Workspace, staging: Staging, source: str, actor: str) -> None:
+        self.source = source
+        self.events = 0
+        self.text_bytes = 0
+        self._ws = ws
+        self._staging = staging
+        self._actor = actor
+        self._latest = ws.db.clock() + FUTURE
+        self._parts: dict[int, _Part] = {}
+        self._rows: BinaryIO | None = None
+        self._bad: BinaryIO | None = None
+
+    @property
+    def full(self) -> bool:
+        return self.events >= MAX_EVENTS or self.text_bytes >= MAX_TEXT_BYTES
+
+    @property
+    def empty(self) -> bool:
+        return not self._parts
+
+    def begin(self, name: int, start: int) -> None:
+        """From here on records of input `name` come; those before number `start` are published already."""
+        self._parts.setdefault(name, _Part(start=start, position=start))
+
+    def add(self, name: int, position: int, record: Any, activities: Sequence[Activity]) -> None:
+        """What record number `position` of an input said. Raises DataError for a time that no log can have."""
+        rows = [self._row(name, position, record, part, one) for part, one in enumerate(_named_apart(activities))]
+        known = self._parts[name]
+        if position < known.start and all(one.uid is not None for one in activities):
+            return
+        self._write_rows(b"".join(rows))
+        self.events += len(rows)
+        if position >= known.start:
+            known.position = position + 1
+            known.events += len(rows)
+            known.skipped += not rows
+
+    def _row(self, name: int, position: int, record: Any, part: int, activity: Activity) -> bytes:
+        if activity.time > self._latest:
+            raise DataError("the event's time is in the future")
+        if activity.time.utcoffset():
+            activity = replace(activity, time=activity.time.astimezone(UTC))
+        content = content_of(record) if activity.uid is None else None
+        return row_line(activity, name=name, position=position, part=part, content=content)
+
+    def add_row(self, name: int, position: int, columns: Mapping[str, Any]) -> None:
+        """A made-up event: columns of ACTIVITY. For tests and generators."""
+        known = self._parts[name]
+        content = None if columns.get("uid") else content_of({key: str(value) for key, value in columns.items()})
+        self._write_rows(row_line(columns, name=name, position=position, part=0, content=content))
+        self.events += 1
+        known.position = position + 1
+        known.events += 1
+
+    def refuse(self, name: int, position: int, record: Any, error: Exception) -> None:
+        """Record number `position` could not be read: it is kept, redacted, with the reason."""
+        known = self._parts[name]
+        kept = bad_item(record, error)
+        line = {
+            "input": name,
+            "position": position,
+            "reason": kept.reason,
+            "content": content_of(record),
+            "record": kept.item,
+        }
+        if self._bad is None:
+            self._bad = (self._staging.folder / "bad.jsonl").open("wb")
+        self._bad.write(orjson.dumps(line) + b"\n")
+        self.text_bytes += len(kept.item)
+        if position >= known.start:
+            known.position = position + 1
+            known.quarantined += 1
+
+    def end(self, name: int, *, problem: str | None = None) -> None:
+        """Nothing more comes of that input; `problem`: it could not be read to its end."""
+        known = self._parts[name]
+        known.state, known.problem = ("broken", problem) if problem else ("done", None)
+
+    def _write_rows(self, lines: bytes) -> None:
+        if self._rows is None:
+            self._rows = (self._staging.folder / "rows.jsonl").open("wb")
+        try:
+            self._rows.write(lines)
+        except OSError as error:
+            raise no_room(error.strerror or "") from None
+
+    # ------------------------------------------------------------ publishing
+
+    def publish(self, *, also: Callable[[Write], None] | None = None) -> Published:
+        """Publishes what was collected, and begins anew. Inputs that are not at their end go on from there.
+
+        Raises Unavailable when there is no room; nothing is published then.
+        """
+        if self.empty:
+            return Published()
+        staging = self._staging
+        try:
+            self._load()
+            staging.number({name: part.start for name, part in self._parts.items()})
+            staging.stamp_addresses()
+            staging.drop_repeated()
+            with telemetry.writing(self._ws.activity):
+                done = self._try_until_published(also)
+        finally:
+            staging.clear()
+            self._forget_spool()
+            self.events = self.text_bytes = 0
+        self._parts = {
+            name: _Part(start=part.position, position=part.position)
+            for name, part in self._parts.items()
+            if part.state == "reading" and name not in done.left
+        }
+        return done
+
+    def _load(self) -> None:
+        try:
+            for spool in (self._rows, self._bad):
+                if spool is not None:
+                    spool.close()
+        except OSError as error:
+            raise no_room(error.strerror or "") from None
+        if self._rows is not None:
+            self._staging.load_parsed(self._staging.folder / "rows.jsonl")
+        if self._bad is not None:
+            self._staging.load_bad(self._staging.folder / "bad.jsonl")
+
+    def _forget_spool(self) -> None:
+        for spool in (self._rows, self._bad):
+            if spool is not None:
+                spool.close()
+        self._rows = self._bad = None
+
+    def _try_until_published(self, also: Callable[[Write], None] | None) -> Published:
+        left: set[int] = set()
+        while True:
+            try:
+                return self._publish_once(left, also)
+            except telemetry.Stale as stale:
+                if stale.inputs:
+                    left |= set(stale.inputs)
+                    self._staging.drop_inputs(stale.inputs)
+
+    def _publish_once(self, left: set[int], also: Callable[[Write], None] | None) -> Published:
+        staging = self._staging
+        live = telemetry.live_files(self._ws.db, sources=[self.source], days=staging.days())
+        staging.drop_published(live)
+        tally = staging.tally()
+        steps = []
+        for name, part in self._parts.items():
+            if name in left:
+                continue
+            held = tally.get(name)
+            events = held.events if held else 0
+            steps.append(
+                Step(
+                    input=name,
+                    start=part.start,
+                    position=part.position,
+                    events=events,
+                    duplicates=part.events - events,
+                    skipped=part.skipped,
+                    quarantined=part.quarantined,
+                    replayed=part.replayed,
+                    first_at=held.first_at if held else None,
+                    last_at=held.last_at if held else None,
+                    state=part.state,
+                    problem=part.problem,
+                )
+            )
+        if not steps:
+            return Published(left=sorted(left))
+        files: list[NewFile] = []
+        written: list[str] = []
+        try:
+            number = telemetry.next_batch(self._ws.db)
+            for one in staging.write_days(self.source, number):
+                written.append(one.path)
+                files.append(one)
+            bad = staging.write_bad(self.source)
+        except Exception:
+            self._remove(written)
+            raise
+        made = Publication(
+            source=self.source,
+            batch=number,
+            files=files,
+            steps=steps,
+            seen=frozenset(one.id for one in live),
+            unreadable=[Unreadable(path=bad[0], source=self.source, records=bad[1])] if bad else (),
+        )
+        try:
+            telemetry.publish(self._ws.db, self._actor, made, also=also)
+        except telemetry.Stale:
+            # Only here is it certain that nothing was committed; what another failure leaves is swept later.
+            self._remove([*written, *(bad[:1] if bad else ())])
+            raise
+        return Published(
+            events=sum(step.events for step in steps),
+            duplicates=sum(step.duplicates for step in steps),
+            skipped=sum(step.skipped for step in steps),
+            quarantined=sum(step.quarantined for step in steps),
+            left=sorted(left),
+        )
+
+    def _remove(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            (self._ws.activity / path).unlink(missing_ok=True)
+
+
+def content_of(record: Any) -> str:
+    """SHA-256 of the record's canonical JSON (sorted names, UTF-8, no spaces); of a text, of the text itself."""
+    data = record.encode("utf-8", "replace") if isinstance(record, str) else dump(record, orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(data).hexdigest()
+
+
+def row_line(
+    columns: Activity | Mapping[str, Any], *, name: int, position: int, part: int, content: str | None
+) -> bytes:
+    """One staged row, as `Staging.load_parsed` reads it."""
+    return dump({"a": columns, "i": name, "p": position, "k": part, "c": content}) + b"\n"
+
+
+def dump(value: Any, option: int = 0) -> bytes:
+    """`value` as JSON in UTF-8. What JSON or UTF-8 cannot hold (half surrogates, integers beyond 64 bits, texts of
+    megabytes, whatever is nested deeper than any log) is made harmless."""
+    try:
+        return orjson.dumps(value, option=option | orjson.OPT_NON_STR_KEYS)
+    except (TypeError, ValueError, RecursionError):
+        return orjson.dumps(_harmless(value, 0), option=option | orjson.OPT_NON_STR_KEYS)
+
+
+def _harmless(value: Any, depth: int) -> Any:
+    if isinstance(value, Activity):
+        value = {name: getattr(value, name) for name in Activity.__dataclass_fields__}
+    if isinstance(value, str):
+        return str(value).encode("utf-8", "replace").decode()
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return int(value) if value.bit_length() < 64 else str(value) if value.bit_length() < 1_000 else "..."
+    if isinstance(value, Mapping):
+        if depth > 50:
+            return "..."
+        return {_harmless(str(name), 0): _harmless(inner, depth + 1) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_harmless(inner, depth + 1) for inner in value] if depth <= 50 else "..."
+    return value if isinstance(value, float | datetime) else str(value)
+
+
+def _named_apart(activities: Iterable[Activity]) -> list[Activity]:
+    """Activities of one record have different ids: the second with the same has "#1" behind it, and so on."""
+    found: list[Activity] = []
+    names: set[str] = set()
+    for part, one in enumerate(activities):
+        apart = one if one.uid is None or one.uid not in names else replace(one, uid=f"{one.uid}#{part}")
+        if apart.uid is not None:
+            names.add(apart.uid)
+        found.append(apart)
+    return found

@@ -1,0 +1,340 @@
+"""One batch in DuckDB: parsed rows are stamped, what is there already is dropped, the rest becomes Parquet by day.
+
+What makes two events one: the same source, the same `uid`, on the same UTC day; the one that was published first
+stays. A log without ids of its own gets them here: SHA-256 of the record's canonical JSON, a colon, and how many equal
+records stood before it in the same input. So a line that stands twice in a file is two events, and the same file, or
+the same line of a longer copy of it, is imported once.
+
+Memory is bounded by `memory_mb`; what does not fit is spilled into the import's own folder. Rows come as lines of JSON
+and are loaded in bulk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+import orjson
+
+from wardship.ingest.telemetry.addresses import Addresses
+from wardship.model.activity import ACTIVITY, FIELDS
+from wardship.model.errors import Error, Unavailable
+from wardship.sdk.i18n import _
+from wardship.store.telemetry import LiveFile, NewFile, new_path
+
+_LARGEST_LINE = 64 * 1024 * 1024
+_MAX_PLACES = 1_000_000  # addresses that are remembered between batches
+_GIVEN = ("src_network", "src_asn", "src_country")  # a made-up event may bring them; a source never does
+PARSED = FIELDS + _GIVEN
+_STAGED = {**{name: ACTIVITY[name] for name in PARSED}, "input": "BIGINT", "position": "BIGINT", "part": "INTEGER"}
+_BAD = {"input": "BIGINT", "position": "BIGINT", "reason": "VARCHAR", "content": "VARCHAR", "record": "VARCHAR"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What a batch holds of one input."""
+
+    events: int
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+class Staging(contextlib.AbstractContextManager["Staging"]):
+    """The staged rows of one import, batch after batch. `folder` is for its temporary files, `lake` has the events."""
+
+    def __init__(self, folder: Path, lake: Path, *, memory_mb: int, addresses: Addresses) -> None:
+        self.folder = folder
+        self._lake = lake
+        self._addresses = addresses
+        self._db = duckdb.connect(
+            config={
+                "memory_limit": f"{memory_mb}MB",
+                "threads": str(min(4, os.cpu_count() or 2)),
+                "temp_directory": str(folder / "spill"),
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+            }
+        )
+        typed = ", ".join(f'"{name}" {kind}' for name, kind in _STAGED.items())
+        self._db.execute(f"CREATE TABLE staged ({typed}, content VARCHAR)")
+        self._db.execute("CREATE TABLE bad (input BIGINT, position BIGINT, occurrence BIGINT, reason VARCHAR,"
+                         " content VARCHAR, record VARCHAR)")  # fmt: skip
+        self._db.execute("CREATE TABLE place (text VARCHAR, ip VARCHAR, network VARCHAR, asn INTEGER, country VARCHAR)")
+        self._db.execute("CREATE TABLE counted (input BIGINT, content VARCHAR, n BIGINT)")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    # ------------------------------------------------------------ rows in
+
+    def load_parsed(self, rows: Path) -> None:
+        """Lines {"a": columns of PARSED, "i": input, "p": position, "k": part, "c": content or null}; times UTC."""
+        inner = ", ".join(f'"{name}" {ACTIVITY[name]}' for name in PARSED)
+        outer = {"a": f"STRUCT({inner})", "i": "BIGINT", "p": "BIGINT", "k": "INTEGER", "c": "VARCHAR"}
+        columns = ", ".join(f'a."{name}"' for name in PARSED)
+        with _said():
+            self._db.execute(f"INSERT INTO staged SELECT {columns}, i, p, k, c FROM {_lines(rows, outer)}")  # noqa: S608
+
+    def load_bad(self, rows: Path) -> None:
+        """Lines with the columns of _BAD."""
+        with _said():
+            self._db.execute(
+                f"INSERT INTO bad SELECT input, position, 0, reason, content, record FROM {_lines(rows, _BAD)}"  # noqa: S608
+            )
+
+    def clear(self) -> None:
+        for table in ("staged", "bad"):
+            self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our names
+
+    # ------------------------------------------------------------ stamping
+
+    def number(self, starts: Mapping[int, int]) -> None:
+        """Gives ids to the rows without one. `starts`: input -> first record of this batch that is not yet published;
+        rows before it are only counted, and dropped."""
+        with _said():
+            if self._one("SELECT count(*) FROM staged WHERE uid IS NULL") or self._one("SELECT count(*) FROM bad"):
+                self._number()
+            for name, start in starts.items():
+                if start:
+                    self._db.execute("DELETE FROM staged WHERE input = ? AND position < ?", [name, start])
+                    self._db.execute("DELETE FROM bad WHERE input = ? AND position < ?", [name, start])
+
+    def _number(self) -> None:
+        self._db.execute(
+            """
+            CREATE OR REPLACE TEMP TABLE numbered AS
+            SELECT each.input, each.position, each.content,
+                   coalesce(max(counted.n), 0)
+                   + row_number() OVER (PARTITION BY each.input, each.content ORDER BY each.position) - 1 AS occurrence
+            FROM (SELECT DISTINCT input, position, content FROM staged WHERE uid IS NULL
+                  UNION ALL SELECT input, position, content FROM bad WHERE content IS NOT NULL) AS each
+            LEFT JOIN counted USING (input, content)
+            GROUP BY each.input, each.position, each.content
+            """
+        )
+        self._db.execute(
+            """
+            UPDATE staged SET uid = numbered.content || ':' || numbered.occurrence
+                                    || CASE WHEN staged.part > 0 THEN '#' || staged.part ELSE '' END
+            FROM numbered
+            WHERE staged.uid IS NULL AND staged.input = numbered.input AND staged.position = numbered.position
+            """
+        )
+        self._db.execute(
+            "UPDATE bad SET occurrence = numbered.occurrence FROM numbered"
+            " WHERE bad.input = numbered.input AND bad.position = numbered.position"
+        )
+        self._db.execute("INSERT INTO counted SELECT input, content, count(*) FROM numbered GROUP BY ALL")
+
+    def stamp_addresses(self) -> None:
+        """Looks the addresses up that were not seen yet."""
+        with _said():
+            if (self._one("SELECT count(*) FROM place") or 0) > _MAX_PLACES:
+                self._db.execute("DELETE FROM place")
+            rows = self.folder / "places.jsonl"
+            found = self._db.cursor().execute(
+                "SELECT DISTINCT src_ip FROM staged WHERE src_ip IS NOT NULL AND src_ip NOT IN (SELECT text FROM place)"
+            )
+            with rows.open("wb") as out:
+                while texts := found.fetchmany(10_000):
+                    for (text,) in texts:
+                        out.write(orjson.dumps(self._place(text)) + b"\n")
+            columns = {"text": "VARCHAR", "ip": "VARCHAR", "network": "VARCHAR", "asn": "INTEGER", "country": "VARCHAR"}
+            if rows.stat().st_size:
+                self._db.execute(f"INSERT INTO place SELECT * FROM {_lines(rows, columns)}")  # noqa: S608 - our names
+
+    def _place(self, text: str) -> dict[str, Any]:
+        place = self._addresses.place(text)
+        if place is None:
+            return {"text": text}
+        return {"text": text, "ip": place.ip, "network": place.network, "asn": place.asn, "country": place.country}
+
+    # ------------------------------------------------------------ duplicates
+
+    def drop_repeated(self) -> None:
+        """Drops what stands twice in the batch; the first in the order of reading stays."""
+        with _said():
+            rows, different = self._row("SELECT count(*), count(DISTINCT (uid, time::DATE)) FROM staged")
+            if rows == different:
+                return
+            self._db.execute(
+                """
+                DELETE FROM staged WHERE rowid IN (
+                    SELECT row FROM (
+                        SELECT rowid AS row, row_number() OVER (PARTITION BY uid, time::DATE ORDER BY rowid) AS n
+                        FROM staged
+                    ) WHERE n > 1
+                )
+                """
+            )
+
+    def drop_published(self, live: Sequence[LiveFile]) -> None:
+        """Drops what one of these files, of the days that the batch has, holds."""
+        by_day: dict[date, list[str]] = {}
+        for one in live:
+            by_day.setdefault(one.day, []).append(_text(self._lake / one.path))
+        with _said():
+            for day, files in by_day.items():
+                self._db.execute(
+                    f"DELETE FROM staged WHERE {_of_day(day)} AND uid IN"  # noqa: S608 - our names
+                    f" (SELECT uid FROM read_parquet([{', '.join(files)}]))"
+                )
+
+    def drop_inputs(self, inputs: Sequence[int]) -> None:
+        """Drops what came from these inputs: somebody else published it."""
+        for table in ("staged", "bad", "counted"):
+            self._db.execute(f"DELETE FROM {table} WHERE input IN ({', '.join(map(str, map(int, inputs)))})")  # noqa: S608
+
+    # ------------------------------------------------------------ what is staged
+
+    def days(self) -> list[date]:
+        return [
+            day for (day,) in self._db.execute("SELECT DISTINCT time::DATE AS day FROM staged ORDER BY day").fetchall()
+        ]
+
+    def tally(self) -> dict[int, Tally]:
+        found = self._db.execute("SELECT input, count(*), min(time), max(time) FROM staged GROUP BY input").fetchall()
+        return {
+            name: Tally(events=events, first_at=first.replace(tzinfo=UTC), last_at=last.replace(tzinfo=UTC))
+            for name, events, first, last in found
+        }
+
+    # ------------------------------------------------------------ files out
+
+    def write_days(self, source: str, batch: int) -> Iterator[NewFile]:
+        """Writes the staged rows as a sorted, synced Parquet file for each day; yields each when it stands there."""
+        columns = ", ".join(f"{expression} AS {name}" for name, expression in _stamped(source, batch).items())
+        for day in self.days():
+            path = new_path(source, day)
+            rows = (
+                f"SELECT {columns} FROM staged LEFT JOIN place ON place.text = staged.src_ip"  # noqa: S608 - our names
+                f" WHERE {_of_day(day)} ORDER BY actor_authority, actor_id, time, uid"
+            )
+            write_parquet(self._db, rows, self._lake / path)
+            yield describe(self._db, self._lake, path, source=source, day=day, batches=[batch])
+
+    def write_bad(self, source: str) -> tuple[str, int] | None:
+        """Writes the unreadable records as a file; (path, records), or None when there are none."""
+        records = self._one("SELECT count(*) FROM bad")
+        if not records:
+            return None
+        path = new_path(source, None)
+        write_parquet(self._db, "SELECT * FROM bad ORDER BY input, position", self._lake / path)
+        return path, records
+
+    def _one(self, query: str) -> int:
+        return int(self._row(query)[0])
+
+    def _row(self, query: str) -> tuple[Any, ...]:
+        found = self._db.execute(query).fetchone()
+        assert found is not None  # noqa: S101 - an aggregate has one row; narrows for the type checker
+        return found
+
+
+def write_parquet(db: duckdb.DuckDBPyConnection, rows: str, path: Path) -> None:
+    """Writes the rows of a SELECT to `path`: it stands there whole and synced, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with _said():
+            db.execute(f"COPY ({rows}) TO {_text(part)} (FORMAT parquet, COMPRESSION zstd)")
+        try:
+            _sync(part)
+            part.replace(path)
+            _sync(path.parent)
+        except OSError as error:
+            raise no_room(error.strerror or "") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def describe(
+    db: duckdb.DuckDBPyConnection, lake: Path, path: str, *, source: str, day: date, batches: Sequence[int]
+) -> NewFile:
+    """What the manifest keeps of a file of events that stands in the lake."""
+    with _said():
+        found = db.execute(f"SELECT count(*), min(time), max(time) FROM read_parquet({_text(lake / path)})").fetchone()  # noqa: S608
+    assert found is not None  # noqa: S101 - an aggregate has one row; narrows for the type checker
+    rows, first, last = found
+    with (lake / path).open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return NewFile(
+        path=path,
+        source=source,
+        day=day,
+        rows=rows,
+        size_bytes=(lake / path).stat().st_size,
+        digest=digest,
+        first_at=first.replace(tzinfo=UTC),
+        last_at=last.replace(tzinfo=UTC),
+        batches=batches,
+    )
+
+
+def no_room(reason: str) -> Unavailable:
+    return Unavailable(
+        _("events could not be written: %(reason)s") % {"reason": reason},
+        system="lake",
+        advice=_("make room on the disk of the workspace and run this again: nothing is half published"),
+    )
+
+
+@contextlib.contextmanager
+def _said() -> Iterator[None]:
+    """DuckDB's refusals as ours, without its advice and without data."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        raise no_room(str(error).splitlines()[0][:300]) from None
+    except duckdb.Error as error:
+        raise Error(
+            _("events could not be staged (%(kind)s)") % {"kind": type(error).__name__},
+            advice=_("run again with WARDSHIP_DEBUG=1 to see where"),
+        ) from error
+
+
+def _stamped(source: str, batch: int) -> dict[str, str]:
+    """The columns of ACTIVITY as expressions over staged and place."""
+    made = {
+        "source": f"'{source}'",
+        "src_ip": "place.ip",
+        "src_network": "coalesce(staged.src_network, place.network)",
+        "src_asn": "coalesce(staged.src_asn, place.asn)",
+        "src_country": "coalesce(staged.src_country, place.country)",
+        "batch": f"CAST({batch} AS BIGINT)",
+    }
+    return {name: made.get(name, f"staged.{name}") for name in ACTIVITY}
+
+
+def _of_day(day: date) -> str:
+    return f"time >= TIMESTAMP '{day}' AND time < TIMESTAMP '{day}' + INTERVAL 1 DAY"
+
+
+def _lines(path: Path, columns: Mapping[str, str]) -> str:
+    typed = ", ".join(f"{_text(name)}: {_text(kind)}" for name, kind in columns.items())
+    return (
+        f"read_json({_text(path)}, format = 'newline_delimited', ignore_errors = true, columns = {{{typed}}},"
+        f" maximum_object_size = {_LARGEST_LINE})"
+    )
+
+
+def _text(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
