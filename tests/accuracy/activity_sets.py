@@ -88,7 +88,7 @@ def _compare(found: Score, ident: str, ours: Activity, expected: Mapping[str, An
         "actor": (_ours_actor(ours), _actors(expected)),
         "action": (
             _words(ours.operation, ours.detail.get("action")),
-            _words(event.get("action"), event.get("code")),
+            _words(*_each(event.get("action")), event.get("code")),
         ),
         "source": (_address(ours.src_ip), _address((expected.get("source") or {}).get("ip"))),
         "outcome": ({ours.outcome.value}, {event["outcome"]} if event.get("outcome") else set()),
@@ -115,9 +115,14 @@ def _ours_actor(ours: Activity) -> set[str]:
 def _actors(expected: Mapping[str, Any]) -> set[str]:
     """Who acted by the label: its user; where it names none, there is nothing to compare."""
     user = expected.get("user") or {}
-    names = {user.get(name) for name in ("name", "email", "id", "full_name")} - {None, ""}
+    names = {each for name in ("name", "email", "id", "full_name") for each in _each(user.get(name))} - {None, ""}
     names |= {name.partition("@")[0] for name in names if isinstance(name, str)}
     return _words(*names)
+
+
+def _each(value: Any) -> list[Any]:
+    """The entries of a label that is a list, as some are; another one alone."""
+    return value if isinstance(value, list) else [value]
 
 
 def _words(*texts: Any) -> set[str]:
