@@ -67,7 +67,7 @@ def uid_of(family: str, authority: str, native_id: str) -> str:
     """The stable id of (family, authority, native id): a prefix and 100 bits of SHA-256, in base32.
 
     Families and prefixes: identity `id_`, credential `cr_`, grant `gr_`, owner `ow_`, person `pe_`,
-    supplier `su_`, finding `fi_`, exposure `ex_`, dependency `de_`, secret `se_`.
+    supplier `su_`, finding `fi_`, exposure `ex_`, dependency `de_`, secret `se_`, signal `si_`, alert `al_`.
     """
     digest = hashlib.sha256(f"{family}\0{authority}\0{native_id}".encode("utf-8", "surrogatepass")).digest()
     return f"{family[:2]}_{base64.b32encode(digest[:15]).decode()[:20].lower()}"

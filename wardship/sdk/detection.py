@@ -110,8 +110,6 @@ LANGUAGE = Language(tables=TABLES, sequences=True)
 KEY = ("authority", "actor_id", "identity_uid", "credential_id", "fold", "first_at", "last_at", "events", "evidence")
 """Columns that every result has, in the words of this module's docstring."""
 RESERVED_COLUMNS = frozenset({*KEY, "severity", "weight", "confidence"})
-MAX_REFERENCES = 20
-"""So many places of raw records are kept with a signal."""
 
 _EVENT_DEFAULTS: Mapping[str, Any] = {
     "source": "aws.cloudtrail",
@@ -147,8 +145,8 @@ class Needs(Strict):
     """What must be there for the question to have an answer."""
 
     mature_baseline: bool = False
-    """Whether it compares with what is usual: while the actor has been watched for fewer days than a baseline needs, its
-    weight is lower in proportion."""
+    """Whether it compares with what is usual: while an actor was watched for fewer days than a baseline needs, its weight
+    is lower in proportion."""
     sources: tuple[str, ...] = Field(default=(), strict=False)
     """Telemetry sources without which it is blind; empty: any."""
 

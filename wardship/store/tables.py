@@ -1,5 +1,5 @@
 """Every table of the state database, once. What a column means is said in `wardship.model`; those of a connector's
-records stand in `columns`, those of audit logs in `telemetry_tables`.
+records stand in `columns`, those of audit logs in `telemetry_tables`, those of detections in `alert_tables`.
 
 Four shapes recur:
 - a *current* table (`identity`, `credential`, ...) holds the newest version of each row, plus presence;
@@ -28,7 +28,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from wardship.store import telemetry_tables  # noqa: F401 - its tables belong to the same schema
+from wardship.store import alert_tables, telemetry_tables  # noqa: F401 - their tables belong to the same schema
 from wardship.store.append_only import make_append_only
 from wardship.store.columns import FAMILIES, BigId, Instant
 from wardship.store.schema import metadata

@@ -17,7 +17,7 @@ from wardship.model.errors import ConfigError
 from wardship.sdk.i18n import _
 from wardship.store.db import Database
 
-REVISIONS = ("0001", "0002", "0003")  # oldest first; a test holds them against `versions/`
+REVISIONS = ("0001", "0002", "0003", "0004")  # oldest first; a test holds them against `versions/`
 HEAD = REVISIONS[-1]
 _FOLDER = Path(__file__).resolve().parent
 
