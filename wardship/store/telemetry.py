@@ -469,6 +469,8 @@ def sweep(db: Database, folder: Path) -> list[str]:
         old = time.time() - _ORPHAN_S
         for path in sorted(folder.rglob("*")):
             name = str(path.relative_to(folder))
+            if name.startswith("state/"):  # the state of use has its own manifest (`store.state`)
+                continue
             if path.is_file() and name != ".lock" and name not in known and path.stat().st_mtime < old:
                 path.unlink(missing_ok=True)
                 swept.append(name)
