@@ -51,7 +51,7 @@ def test_the_same_verb_means_what_it_is_done_to() -> None:
     found = {
         resource: meaning.action_class
         for resource in ("pods/exec", "serviceaccounts/token", "clusterrolebindings", "pods")
-        if (meaning := classes.meaning("kubernetes", "create", resource))
+        if (meaning := classes.meaning("kubernetes", f"create {resource}"))
     }
     assert found == {
         "pods/exec": ActionClass.EXECUTION,
@@ -59,6 +59,8 @@ def test_the_same_verb_means_what_it_is_done_to() -> None:
         "clusterrolebindings": ActionClass.PRIVILEGE_CHANGE,
         "pods": ActionClass.ORDINARY,
     }
+    of_google = classes.meaning("k8s.io", "io.k8s.core.v1.pods.exec.create")
+    assert of_google == Meaning(action_class=ActionClass.EXECUTION, privileged=True)
 
 
 def test_an_unnamed_operation_is_ordinary_and_an_unknown_service_is_not_known() -> None:

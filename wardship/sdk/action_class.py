@@ -130,16 +130,26 @@ class ActionClasses:
                 for pattern, entry in self._patterns
                 if pattern.fullmatch(operation) and _fits(entry, vendors, service, resource_type)
             ]
-        # The line that says more goes first: a service by name before any, certain resources before all.
-        return (
-            min(fitting, key=lambda one: (one.service == "*", one.resources is None)).meaning if fitting else ORDINARY
-        )
+        # The line that says more goes first: a service by name, certain resources; of patterns, the longest.
+        best = min(fitting, key=lambda one: (one.service == "*", one.resources is None), default=None)
+        return best.meaning if best else ORDINARY
 
 
 def _fits(entry: Entry, vendors: set[str], service: str, resource_type: str) -> bool:
     if entry.vendor not in vendors or not _pattern(entry.service).fullmatch(service):
         return False
     return entry.resources is None or any(_pattern(one).fullmatch(resource_type) for one in entry.resources)
+
+
+def _operations(group: Mapping[str, Any], forms: Sequence[str]) -> Iterator[str]:
+    """The operations of a group: its names, or where logs write name and resource as one, each pair in every form."""
+    for name in group["names"]:
+        if not forms:
+            yield name
+        for resource in group.get("resources", ()) if forms else ():
+            for form in forms:
+                dotted = form.startswith("io.")
+                yield form.format(name=name, resource=resource.replace("/", ".") if dotted else resource)
 
 
 def _plain(operation: str) -> str:
@@ -170,16 +180,15 @@ def action_classes(folder: Path = FOLDER) -> ActionClasses:
             )
             for group in told["operation"]:
                 meaning = Meaning(action_class=ActionClass(group["class"]), privileged=group["privileged"])
-                resources = group.get("resources")
                 entries += [
                     Entry(
                         service=group.get("service", "*").lower(),
-                        operation=_plain(name),
-                        resources=None if resources is None else [one.lower() for one in resources],
+                        operation=_plain(operation),
+                        resources=None if "forms" in told else group.get("resources"),
                         meaning=meaning,
                         vendor=path.stem,
                     )
-                    for name in group["names"]
+                    for operation in _operations(group, told.get("forms", ()))
                 ]
         except (tomllib.TOMLDecodeError, KeyError, ValueError) as error:
             raise ConfigError(
