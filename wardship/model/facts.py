@@ -20,6 +20,7 @@ USE_REASONS = (
     "not_used_in_time",
     "too_new",
     "period_not_seen",
+    "credential_not_named",
     "data_events_off",
     "reads_not_logged",
     "log_has_holes",

@@ -62,7 +62,7 @@ SELECT
     count(*) AS covered_days,
     date_diff('day', min(c.day), max(c.day)) + 1 - count(*) AS hole_days,
     max(c.gap) AS longest_hole_days,
-    any_value(o.logs_reads) OR coalesce(bool_or(r.reads), FALSE) AS reads,
+    coalesce(any_value(o.logs_reads), FALSE) OR coalesce(bool_or(r.reads), FALSE) AS reads,
     CASE WHEN c.source = 'aws.cloudtrail' THEN bool_or(e.authority IS NOT NULL) END AS data_events
 FROM (
     SELECT *, coalesce(date_diff('day', lag(day) OVER (PARTITION BY authority, source ORDER BY day), day) - 1, 0) AS gap
@@ -100,6 +100,8 @@ SELECT
     any_value(a.today) - 1 - n.start_day AS needed_days,
     count(d.day) AS covered_days,
     count(d.day) + any_value(u.hole_days) >= any_value(a.today) - 1 - n.start_day AS enough,
+    count(d.day) FILTER (d.day >= a.today - u.inactive_days) + any_value(u.hole_days) >= any_value(u.inactive_days) - 1
+        AS enough_of_policy,
     max(d.day) AS last_day
 FROM (SELECT DISTINCT authority, start_day FROM need) AS n
 CROSS JOIN as_of AS a
@@ -129,6 +131,10 @@ LEFT JOIN fact_identity_alias AS a ON a.authority = s.authority AND a.native_id 
 LEFT JOIN credential_of_log AS c ON c.credential_id = s.credential_id
 LEFT JOIN held AS h ON h.uid = c.uid;
 
+-- Identities some of whose events do not say which credential was used.
+CREATE TABLE nameless AS
+SELECT DISTINCT identity_uid FROM seen WHERE credential_id IS NULL AND identity_uid IS NOT NULL;
+
 -- What the logs answer, as any other source does. "Never" needs the whole time watched by logs that would show it; of a
 -- credential also that every event of its holder names the credential it used.
 CREATE TABLE log_usage AS
@@ -147,8 +153,7 @@ subject AS (
     SELECT uid, 'identity' AS family, uid AS identity_uid FROM merged
     UNION ALL
     SELECT uid, 'credential', identity_uid FROM held WHERE identity_uid IS NOT NULL
-),
-nameless AS (SELECT DISTINCT identity_uid FROM seen WHERE credential_id IS NULL)
+)
 SELECT
     s.uid AS subject_uid,
     'log:' || coalesce(l.source, 'watched') AS source,
@@ -164,7 +169,7 @@ JOIN need AS n ON n.uid = s.identity_uid
 JOIN watched AS w ON w.authority = n.authority AND w.start_day = n.start_day
 LEFT JOIN last_use AS l ON l.uid = s.uid AND l.family = s.family
 WHERE l.uid IS NOT NULL
-    OR (w.enough AND (s.family = 'identity' OR s.identity_uid NOT IN (SELECT identity_uid FROM nameless WHERE identity_uid IS NOT NULL)));
+    OR (w.enough AND (s.family = 'identity' OR s.identity_uid NOT IN (SELECT identity_uid FROM nameless)));
 
 CREATE VIEW every_usage AS
 SELECT subject_uid, source, subject_family, state, last_used_at, since, detail, scan_seq, read_at FROM raw_usage

@@ -37,8 +37,10 @@ SELECT
         WHEN s.known_from <= CAST(n.start_day AS TIMESTAMP) AND s.known_to >= CAST(a.today - 3 AS TIMESTAMP)
             THEN 'not_used_in_time'
         WHEN s.known_to < CAST(a.today - 3 AS TIMESTAMP) AND s.known_from <= CAST(n.start_day AS TIMESTAMP) THEN 'read_too_long_ago'
-        WHEN n.start_day < a.today - u.inactive_days AND s.known_from <= CAST(a.today - u.inactive_days AS TIMESTAMP)
-            THEN 'period_not_seen'
+        WHEN n.start_day < a.today - u.inactive_days
+            AND (w.enough_of_policy OR s.known_from <= CAST(a.today - u.inactive_days AS TIMESTAMP)) THEN 'period_not_seen'
+        WHEN w.enough AND s.family = 'credential' AND s.identity_uid IN (SELECT identity_uid FROM nameless)
+            THEN 'credential_not_named'
         WHEN c.data_events = FALSE THEN 'data_events_off'
         WHEN c.reads = FALSE THEN 'reads_not_logged'
         WHEN coalesce(c.covered_days, 0) > 0 THEN 'log_has_holes'

@@ -1,0 +1,277 @@
+"""Used, unused, unobserved, insufficient: what audit logs let the facts say, and what they do not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.conftest import NOW
+from tests.store.seed import put, use
+from tests.store.test_facts import facts
+from tests.store.test_facts_secrets import Statements
+from wardship.model.baseline import STATE
+from wardship.store import telemetry_tables
+from wardship.store.db import Database
+from wardship.store.engine import Table
+from wardship.store.facts import Logs, Period, write_snapshot
+
+ACCOUNT = "111111111111"
+AWS = f"aws:{ACCOUNT}"
+TODAY = NOW.date()
+OLD = NOW - timedelta(days=400)
+KEY = "AKIA" + "2" * 16
+UNIQUE = "AIDA" + "3" * 17
+
+
+class Estate:
+    """An account with one user and its key, and logs to be filled."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.conn = Statements(database)
+        self._database, self._folder = database, folder
+        self._state: dict[str, list[dict[str, Any]]] = {}
+        self.periods: list[Period] = []
+        put(self.conn, "system", AWS, authority=AWS, kind="aws_account")
+        self.user = self.identity("arn:user/ci", UNIQUE)
+        self.key = put(
+            self.conn, "credential", "k1", authority=AWS, holder_uid=self.user, public_id=KEY, type="access_key",
+            created_at=OLD,
+        )  # fmt: skip
+
+    def identity(self, native_id: str, unique: str, **columns: Any) -> str:
+        aliases = json.dumps([[AWS, unique]])
+        return put(self.conn, "identity", native_id, authority=AWS, aliases=aliases, created_at=OLD, **columns)
+
+    def log(self, days: Iterable[date], *, reads: int = 5, source: str = "aws.cloudtrail") -> None:
+        """Somebody's events on these days, so that the log is known to have been on."""
+        for day in days:
+            at = f"{day}T12:00:00"
+            self._state.setdefault("log_day", []).append(
+                {"source": source, "account": ACCOUNT, "region": "eu-west-1", "day": str(day), "events": 9,
+                 "reads": reads, "first_at": at, "last_at": at}
+            )  # fmt: skip
+
+    def did(
+        self, actor: str = UNIQUE, *, on: date, key: str | None = KEY, failed: bool = False, **columns: Any
+    ) -> None:
+        at = f"{on}T12:00:00"
+        row = {
+            "authority": AWS, "actor_id": actor, "source": "aws.cloudtrail", "credential_id": key,
+            "service": "s3.amazonaws.com", "operation": "GetObject", "events": 20, "failures": 20 if failed else 0,
+            "first_at": at, "last_at": at, "used_at": None if failed else at, **columns,
+        }  # fmt: skip
+        self._state.setdefault("actor_action", []).append(row)
+        self._state.setdefault("actor_day", []).append(
+            {**row, "day": str(on), "actor_kind": "user", "actor_name": "ci", "mutating": 0, "interactive": 0}
+        )
+
+    def consumed(self, agent: str, network: str, days: int) -> None:
+        self._state.setdefault("actor_consumer", []).append(
+            {"authority": AWS, "actor_id": UNIQUE, "source": "aws.cloudtrail", "credential_id": KEY,
+             "src_network": network, "agent": agent, "events": 10 * days, "failures": 0,
+             "first_at": f"{TODAY - timedelta(days=days)}T01:00:00", "last_at": f"{TODAY}T01:00:00",
+             "used_at": f"{TODAY}T01:00:00"}
+        )  # fmt: skip
+
+    def data_events(self) -> None:
+        """Another identity's data events: without them CloudTrail shows only management."""
+        self.did("AIDA-OTHER", on=TODAY - timedelta(days=3), key=None)
+
+    def read(self, table: str, hole_days: int = 3) -> list[dict[str, Any]]:
+        state = [self._table(name, rows) for name, rows in self._state.items()]
+        logs = Logs(state=state, periods=self.periods, inactive_days=90, hole_days=hole_days)
+        snapshot = write_snapshot(self._database, self._folder / "facts", as_of=NOW, scan_seq=1, logs=logs)
+        return facts(snapshot, table)
+
+    def verdict(self, uid: str, hole_days: int = 3) -> tuple[str, str]:
+        (row,) = [row for row in self.read("use_verdict", hole_days) if row["subject_uid"] == uid]
+        return row["verdict"], row["reason"]
+
+    def _table(self, name: str, rows: list[dict[str, Any]]) -> Table:
+        return Table(name=name, columns=STATE[name], files=[write_state(self._folder / f"{name}.parquet", name, rows)])
+
+
+def write_state(path: Path, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
+    lines = path.with_suffix(".jsonl")
+    lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = ", ".join(f"'{column}': '{kind}'" for column, kind in STATE[name].items())
+    with duckdb.connect() as db:
+        db.execute(
+            f"COPY (SELECT * FROM read_json(?, format='newline_delimited', columns={{{columns}}}))"
+            " TO ? (FORMAT parquet)",
+            [str(lines), str(path)],
+        )
+    return path
+
+
+def days(first: int, last: int) -> list[date]:
+    """From `first` to `last` days ago."""
+    return [TODAY - timedelta(days=ago) for ago in range(first, last - 1, -1)]
+
+
+@pytest.fixture
+def estate(database: Database, tmp_path: Path) -> Estate:
+    return Estate(database, tmp_path)
+
+
+def test_without_any_log_nothing_is_said(estate: Estate) -> None:
+    assert estate.verdict(estate.user) == ("unobserved", "no_log")
+    assert estate.verdict(estate.key) == ("unobserved", "no_log")
+
+
+def test_a_use_in_time_is_a_use_of_the_identity_and_of_its_key(estate: Estate) -> None:
+    estate.log(days(10, 1))
+    estate.did(on=TODAY - timedelta(days=5))
+    assert estate.verdict(estate.user) == ("used", "used_in_time")
+    assert estate.verdict(estate.key) == ("used", "used_in_time")
+    (permission,) = [row for row in estate.read("used_permission") if row["identity_uid"] == estate.user]
+    assert (permission["service"], permission["operation"], permission["events"]) == (
+        "s3.amazonaws.com",
+        "GetObject",
+        20,
+    )
+    assert permission["credential_uid"] == estate.key
+
+
+def test_a_refused_attempt_is_no_use(estate: Estate) -> None:
+    estate.log(days(120, 1))
+    estate.data_events()
+    estate.did(on=TODAY - timedelta(days=5), failed=True)
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+    (permission,) = [row for row in estate.read("used_permission") if row["identity_uid"] == estate.user]
+    assert (permission["last_used_at"], permission["failures"]) == (None, 20)
+
+
+def test_unused_needs_the_whole_time_watched(estate: Estate) -> None:
+    estate.data_events()
+    estate.log(days(60, 1))
+    assert estate.verdict(estate.user) == ("insufficient", "log_has_holes")
+    estate.log(days(120, 61))
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+    assert estate.verdict(estate.key) == ("unused", "not_used_in_time")
+
+
+def test_holes_beyond_what_the_policy_forgives_leave_it_open(estate: Estate) -> None:
+    estate.data_events()
+    estate.log([day for day in days(120, 1) if day not in days(50, 46)])
+    assert estate.verdict(estate.user, hole_days=5) == ("unused", "not_used_in_time")
+    assert estate.verdict(estate.user, hole_days=4) == ("insufficient", "log_has_holes")
+
+
+def test_a_complete_reading_covers_quiet_days(estate: Estate) -> None:
+    estate.data_events()
+    estate.log([TODAY - timedelta(days=120)])
+    assert estate.verdict(estate.user)[0] == "insufficient"
+    window(estate, NOW - timedelta(days=130), NOW)
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+
+
+def test_a_log_without_data_events_cannot_say_unused(estate: Estate) -> None:
+    estate.log(days(120, 1))
+    estate.did("AIDA-OTHER", on=TODAY - timedelta(days=3), key=None, operation="ListUsers")
+    assert estate.verdict(estate.user) == ("insufficient", "data_events_off")
+
+
+def test_a_log_without_reads_cannot_say_unused(estate: Estate) -> None:
+    estate.log(days(120, 1), reads=0, source="aws.custom")
+    assert estate.verdict(estate.user) == ("insufficient", "reads_not_logged")
+    estate.log(days(1, 1), reads=1, source="aws.custom")
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+
+
+def test_a_young_identity_is_not_unused(estate: Estate) -> None:
+    estate.log(days(120, 1))
+    estate.data_events()
+    young = put(
+        estate.conn, "identity", "arn:user/new", authority=AWS, aliases="[]", created_at=NOW - timedelta(days=20)
+    )
+    assert estate.verdict(young) == ("insufficient", "too_new")
+
+
+def test_a_business_period_must_have_been_seen(estate: Estate) -> None:
+    estate.log(days(120, 1))
+    estate.data_events()
+    closing = estate.identity("arn:user/closing", "AIDA-CLOSING", business_process="Closing")
+    estate.periods = [
+        Period(
+            name="year_end", process="closing", start_on=TODAY - timedelta(days=340), end_on=TODAY - timedelta(days=320)
+        )
+    ]
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+    assert estate.verdict(closing) == ("insufficient", "period_not_seen")
+    estate.log(days(345, 121))
+    assert estate.verdict(closing) == ("unused", "not_used_in_time")
+
+
+def test_a_key_is_not_unused_while_its_holder_s_events_name_no_key(estate: Estate) -> None:
+    estate.log(days(120, 1))
+    estate.data_events()
+    estate.did(on=TODAY - timedelta(days=5), key=None)
+    assert estate.verdict(estate.user) == ("used", "used_in_time")
+    assert estate.verdict(estate.key) == ("insufficient", "credential_not_named")
+
+
+def test_what_the_provider_says_is_not_weakened_by_an_old_log(estate: Estate) -> None:
+    """A log that ends long ago says nothing about the time after it."""
+    estate.log(days(300, 250))
+    estate.did(on=TODAY - timedelta(days=260))
+    use(estate.conn, estate.key, state="used", last_used_at=NOW - timedelta(days=200), read_at=NOW)
+    assert estate.verdict(estate.key) == ("unused", "not_used_in_time")
+
+
+def test_a_refused_log_is_named(estate: Estate) -> None:
+    window(estate, NOW - timedelta(days=30), NOW, complete=False, problem="needs Entra ID P1")
+    (row,) = estate.read("log_coverage")
+    assert (row["covered_days"], row["problem"]) == (0, "needs Entra ID P1")
+    assert estate.verdict(estate.user) == ("unobserved", "log_refused")
+
+
+def test_who_is_in_the_logs_and_not_in_the_inventory(estate: Estate) -> None:
+    estate.log(days(10, 1))
+    estate.did("AIDA-GHOST", on=TODAY - timedelta(days=2))
+    estate.did("AIDA-GUESS", on=TODAY - timedelta(days=2), failed=True)
+    (row,) = estate.read("unmatched_actor")
+    assert (row["actor_id"], row["events"], row["active_days"]) == ("AIDA-GHOST", 20, 1)
+
+
+def test_an_id_that_two_identities_claim_names_neither(estate: Estate) -> None:
+    estate.log(days(10, 1))
+    estate.identity("arn:user/twin", UNIQUE)
+    estate.did(on=TODAY - timedelta(days=2), key=None)
+    assert estate.verdict(estate.user)[0] != "used"
+
+
+def test_consumers_of_a_key_are_dependencies(estate: Estate) -> None:
+    estate.log(days(10, 1))
+    estate.consumed("aws-cli", "192.0.2.0/24", days=8)
+    estate.consumed("boto3", "198.51.100.0/24", days=3)
+    estate.consumed("curl", "203.0.113.0/24", days=0)
+    rows = [row for row in estate.read("dependency") if row["credential_uid"] == estate.key]
+    assert {row["consumer"] for row in rows} == {"aws-cli, from 192.0.2.0/24", "boto3, from 198.51.100.0/24"}
+    assert {(row["identity_uid"], row["source"], row["confidence"]) for row in rows} == {
+        (estate.user, "log:aws.cloudtrail", "confirmed")
+    }
+
+
+def test_the_same_state_gives_the_same_snapshot(estate: Estate) -> None:
+    estate.log(days(120, 1))
+    estate.did(on=TODAY - timedelta(days=2))
+    assert estate.read("use_verdict") == estate.read("use_verdict")
+
+
+def window(
+    estate: Estate, start: datetime, end: datetime, *, complete: bool = True, problem: str | None = None
+) -> None:
+    table = telemetry_tables.telemetry_window
+    estate.conn.execute(
+        table.insert().values(
+            source="aws.cloudtrail", authority=AWS, stream="", start_at=start, end_at=end, complete=complete,
+            problem=problem, said_by="sync", recorded_at=NOW,
+        )
+    )  # fmt: skip
