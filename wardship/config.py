@@ -14,11 +14,11 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from wardship.model.errors import ConfigError
@@ -26,6 +26,8 @@ from wardship.model.secret import Secret
 from wardship.sdk.i18n import _
 
 MAX_FILE_BYTES = 1_000_000
+KNOWN_PERIODS = ("month_end", "quarter_end", "year_end")
+"""Business periods that need no dates; `wardship.analysis.calendar` says when they are."""
 _MAX_DEPTH = 20
 _REFERENCE = re.compile(r"(env|file):(.+)", re.DOTALL)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -88,6 +90,25 @@ class FactsSettings(_Strict):
     """The newest so many snapshots are kept, and every one that an open finding rests on; the worker removes others."""
 
 
+class BusinessPeriodSettings(_Strict):
+    """A time of the year when things run that do not run otherwise."""
+
+    name: str
+    """month_end, quarter_end or year_end; or a name of your own with `first` and `last`."""
+    first: Annotated[str, Field(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")] | None = None
+    """First day, as MM-DD."""
+    last: Annotated[str, Field(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")] | None = None
+    """Last day, as MM-DD; before `first` it lies in the next year."""
+    process: str | None = None
+    """It concerns only identities of this business process. None: all."""
+
+    @model_validator(mode="after")
+    def _has_days(self) -> Self:
+        if (self.first is None) != (self.last is None) or (self.first is None and self.name not in KNOWN_PERIODS):
+            raise ValueError(f"give `first` and `last`, or one of the names {', '.join(KNOWN_PERIODS)}")
+        return self
+
+
 class TelemetrySettings(_Strict):
     """Audit logs: where they are asked, and what addresses mean (docs/telemetry.md)."""
 
@@ -106,6 +127,8 @@ class TelemetrySettings(_Strict):
     """MMDB file with the autonomous system of each network. None: systems are unknown."""
     country_database: Path | None = None
     """MMDB file with the country of each network. None: countries are unknown."""
+    calendar: tuple[BusinessPeriodSettings, ...] = (BusinessPeriodSettings(name="quarter_end"),)
+    """Business periods whose last occurrence must have been watched before something may be called unused."""
     memory_mb: Annotated[int, Field(ge=256, le=1_000_000)] = 1024
     """Memory in MB that DuckDB may take for events; what needs more is spilled into the workspace folder."""
     keep_days: Annotated[int, Field(ge=30, le=36_500)] = 400

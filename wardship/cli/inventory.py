@@ -11,7 +11,10 @@ from wardship.sdk.i18n import N_, _
 
 _OWNERS = ("attested", "suggested", "lapsed", "unresolved", "none", "missing")
 _NOTHING_YET = N_("Nothing has been scanned yet. Start with `wardship scan`.")
-_THINGS = "identities systems credentials grants owners parts exposures secrets dependencies findings coverage".split()
+_THINGS = (
+    "identities systems credentials grants owners parts exposures secrets dependencies findings coverage"
+    " use-verdicts used-permissions log-coverage unmatched-actors"
+).split()
 _TIERS = ("control_plane", "write", "sensitive_read", "read", "unknown")
 
 

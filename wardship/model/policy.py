@@ -67,6 +67,8 @@ class Policy:
 
     inactive_days: int = 90
     """Days without use after which an identity or credential must be removed or justified again."""
+    log_hole_days: int = 3
+    """Days of the watched time that may be missing from the logs before "unused" can no longer be said."""
     new_days: int = 30
     """Days after its creation during which "never used" says nothing yet."""
     max_age_days: Mapping[str, int] = field(default_factory=_max_age)

@@ -32,6 +32,7 @@ from wardship.sdk.i18n import _
 from wardship.sdk.policy_file import load_policy
 from wardship.sdk.rule import RESERVED_COLUMNS, Rule, load_rules
 from wardship.services.rule_folders import commit_of_rule, rule_folders
+from wardship.services.use import logs_of
 from wardship.store import leases, tables
 from wardship.store.db import Database, Write
 from wardship.store.engine import DuckDbEngine, Engine
@@ -101,7 +102,7 @@ def evaluate(ws: Workspace, *, actor: str, scan_seq: int, wait_s: float = WAIT_S
     rules, policy = workspace_rules(ws), workspace_policy(ws)
     with _alone(ws.db, wait_s) as lease:
         as_of = ws.db.clock()
-        snapshot = write_snapshot(ws.db, ws.facts, as_of=as_of, scan_seq=scan_seq)
+        snapshot = write_snapshot(ws.db, ws.facts, as_of=as_of, scan_seq=scan_seq, logs=logs_of(ws, policy, as_of))
         with DuckDbEngine(snapshot) as engine:
             return judge(
                 ws.db,

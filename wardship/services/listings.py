@@ -19,7 +19,14 @@ from wardship.services.reading import Facts
 from wardship.store import history, tables
 from wardship.store.db import Database
 
-_TYPES = {"TIMESTAMP": "instant", "DATE": "date", "BOOLEAN": "boolean", "INTEGER": "integer", "DOUBLE": "number"}
+_TYPES = {
+    "TIMESTAMP": "instant",
+    "DATE": "date",
+    "BOOLEAN": "boolean",
+    "INTEGER": "integer",
+    "BIGINT": "integer",
+    "DOUBLE": "number",
+}
 _JSON = ("attributes", "condition")
 
 FINDING_COLUMNS = (
@@ -75,6 +82,10 @@ EXPORTED_FACTS = {
     "exposures": "exposure",
     "secrets": "secret",
     "dependencies": "dependency",
+    "use-verdicts": "use_verdict",
+    "used-permissions": "used_permission",
+    "log-coverage": "log_coverage",
+    "unmatched-actors": "unmatched_actor",
 }
 EXPORTS = ("identities", *EXPORTED_FACTS, "findings", "coverage")
 _NAMED = {  # what a subject without an identity is called
@@ -124,7 +135,7 @@ def listing_of(
         return Listing(name=thing, columns=COVERAGE_COLUMNS, rows=coverage(db), about=about)
     table = EXPORTED_FACTS[thing]
     columns = fact_columns(thing)
-    key = "authority" if table == "system" else "uid"
+    key = next(iter(FACTS[table]))
     return Listing(
         name=thing,
         columns=columns,

@@ -26,7 +26,7 @@ class Facts:
         self.rule_folders = tuple(rule_folders)
         self._db = duckdb.connect(config={"threads": "2", "autoinstall_known_extensions": "false"})
         for table, columns in FACTS.items():
-            if snapshot is None:
+            if snapshot is None or not snapshot.file(table).exists():  # written before there was such a table
                 empty = ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in columns.items())
                 self._db.execute(f'CREATE VIEW "{table}" AS SELECT * FROM (SELECT {empty}) WHERE FALSE')  # noqa: S608 - our own names
             else:

@@ -1,0 +1,87 @@
+"""`wardship telemetry coverage` and `reconcile`, and `wardship unused`: what the logs let us say of use."""
+
+from __future__ import annotations
+
+import click
+
+from wardship.cli import kit, work
+from wardship.cli.kit import Run
+from wardship.sdk.i18n import N_, _
+
+_VERDICTS = ("used", "unused", "unobserved", "insufficient")
+
+
+def add_to(root: kit.Group, telemetry: kit.Group) -> None:
+    @kit.command(
+        root,
+        "unused",
+        help=N_("Say of identities and credentials whether they are used, and why that may or may not be said."),
+        examples=(
+            "wardship unused",
+            "wardship unused --verdict insufficient",
+            "wardship unused --family credential --out unused.xlsx",
+        ),
+        rows=True,
+    )
+    @kit.option(
+        "--verdict",
+        type=click.Choice([*_VERDICTS, "all"]),
+        default="unused",
+        show_default=True,
+        help=N_("Only this verdict."),
+    )
+    @kit.option("--family", type=click.Choice(["identity", "credential"]), help=N_("Only identities, or credentials."))
+    def unused(run: Run, verdict: str, family: str | None) -> None:
+        from wardship.services import use
+        from wardship.services.formats import Listing
+
+        chosen = None if verdict == "all" else verdict
+        with work.opened(run) as app, app.facts() as facts:
+            kit.emit(
+                run,
+                Listing(
+                    name="use-verdicts",
+                    columns=use.VERDICT_COLUMNS,
+                    rows=use.verdicts(facts, verdict=chosen, family=family),
+                ),
+                empty=_("Nothing has this verdict. `wardship unused --verdict all` shows every one."),
+            )
+
+    @kit.command(
+        telemetry,
+        "coverage",
+        help=N_("Show which days of which log are known, its holes, and what it leaves out."),
+        examples=("wardship telemetry coverage", "wardship telemetry coverage --output json"),
+        rows=True,
+    )
+    def coverage(run: Run) -> None:
+        from wardship.services import use
+        from wardship.services.formats import Listing
+
+        with work.opened(run) as app, app.facts() as facts:
+            kit.emit(
+                run,
+                Listing(name="log-coverage", columns=use.COVERAGE_COLUMNS, rows=use.log_coverage(facts)),
+                empty=_("No log is known. Start with `wardship telemetry import`."),
+            )
+
+    @kit.command(
+        telemetry,
+        "reconcile",
+        help=N_("Compare the logs with the inventory: who acts and is not in it, or is in it and never acts."),
+        examples=("wardship telemetry reconcile", "wardship telemetry reconcile --never-seen --out never-seen.xlsx"),
+        rows=True,
+    )
+    @kit.option("--never-seen", is_flag=True, help=N_("The reverse: identities of which a whole log shows no use."))
+    def reconcile(run: Run, *, never_seen: bool) -> None:
+        from wardship.services import use
+        from wardship.services.formats import Listing
+
+        with work.opened(run) as app, app.facts() as facts:
+            if never_seen:
+                rows, columns = use.never_seen(facts), use.VERDICT_COLUMNS
+                empty = _("No identity is known never to act. A log must cover the whole time to say so.")
+            else:
+                rows, columns = use.unmatched(facts), use.UNMATCHED_COLUMNS
+                empty = _("Everybody in the logs is in the inventory.")
+            kit.emit(run, Listing(name="reconcile", columns=columns, rows=rows), empty=empty)
