@@ -21,39 +21,43 @@ MAX_TEXT = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A table of texts, without case: exact ones, beginnings (`4*`), and what all others mean (`*`)."""
+    """A table of texts, without case: exact ones, then `4*`, `*read` and `*get*` in their order, `*` for all others."""
 
     exact: Mapping[str, str | bool]
-    beginnings: tuple[tuple[str, str | bool], ...] = ()
+    alike: tuple[tuple[str, str | bool], ...] = ()
 
     def get(self, text: str) -> str | bool | None:
         """What `text` means; None: the table does not say."""
         low = text.casefold()
         if low in self.exact:
             return self.exact[low]
-        return next((meaning for start, meaning in self.beginnings if low.startswith(start)), None)
+        return next((meaning for pattern, meaning in self.alike if _alike(low, pattern)), None)
+
+    def meanings(self) -> tuple[str | bool, ...]:
+        """Every meaning that it gives."""
+        return (*self.exact.values(), *(meaning for _pattern, meaning in self.alike))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expression:
-    """One of `paths`, `constant` and `template` gives a text; the rest says what becomes of it."""
+    """One of `paths`, `constant` and `templates` gives a text; the rest says what becomes of it."""
 
     name: str  # of the field that it is for, in drift
     paths: tuple[FieldPath, ...] = ()
     constant: str | bool | None = None
-    template: tuple[str | FieldPath, ...] | None = None
+    templates: tuple[tuple[str | FieldPath, ...], ...] = ()
     parts: tuple[LinePattern, ...] = ()
     words: Words | None = None
     lower: bool = False
     empty: frozenset[str] = frozenset()
     forms: tuple[Form, ...] = ()
-    zone: tzinfo = UTC
+    zone: tzinfo | None = None  # of times that name none; None: as the importer says, else UTC
     arrival: bool = False  # a time that is not there is when the log was written
 
     def every_path(self) -> Iterator[FieldPath]:
         """Every path that is read."""
         yield from self.paths
-        yield from (part for part in self.template or () if isinstance(part, FieldPath))
+        yield from (part for one in self.templates for part in one if isinstance(part, FieldPath))
 
     def text(self, record: Mapping[str, Any], drift: Drift) -> str | None:
         """The value as a text; None: the record does not say."""
@@ -70,26 +74,22 @@ class Expression:
         drift.unknown_value(self.name, value)
         return None
 
-    def time(self, record: Mapping[str, Any], as_of: datetime | None) -> datetime | None:
-        """The first of the paths that holds a time. Raises DataError where one holds something else."""
-        for path in self.paths:
-            text = plain_text(path.get(record))
-            if text is None or text.casefold() in self.empty:
-                continue
+    def time(self, record: Mapping[str, Any], as_of: datetime | None, zone: tzinfo | None) -> datetime | None:
+        """The first of the paths that holds a time. Raises DataError where one holds something else.
+
+        `as_of`, `zone`: when the log was written, and where, as the importer says; None: not told.
+        """
+        for text in self._texts(record):
             try:
-                return instant(text, self.forms, self.zone, as_of)
+                return instant(text, self.forms, self.zone or zone or UTC, as_of)
             except ValueError as error:
                 raise DataError(f"{self.name}: {error}") from None
         return as_of if self.arrival else None
 
     def _value(self, record: Mapping[str, Any], drift: Drift) -> str | bool | None:
-        if self.template is not None:
-            pieces = [part if isinstance(part, str) else self._at(part, record) for part in self.template]
-            found = None if None in pieces else "".join(piece for piece in pieces if piece)
-        elif self.paths:
-            found = next((text for path in self.paths if (text := self._at(path, record)) is not None), None)
-        else:
+        if not self.paths and not self.templates:
             return self.constant
+        found = next(self._texts(record), None)
         if found is None:
             return None
         if self.words is not None:
@@ -98,6 +98,16 @@ class Expression:
                 drift.unknown_value(self.name, found)
             return meaning
         return found.lower() if self.lower else found
+
+    def _texts(self, record: Mapping[str, Any]) -> Iterator[str]:
+        """What the paths hold, and the templates filled in that have no empty field."""
+        for path in self.paths:
+            if (text := self._at(path, record)) is not None:
+                yield text
+        for template in self.templates:
+            pieces = [part if isinstance(part, str) else self._at(part, record) for part in template]
+            if None not in pieces:
+                yield "".join(piece for piece in pieces if piece)
 
     def _at(self, path: FieldPath, record: Mapping[str, Any]) -> str | None:
         text = plain_text(path.get(record))
@@ -111,18 +121,22 @@ class Expression:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """Of which records something is said. `words` None: asks whether the field is `empty`."""
+    """Of which records something is said: by the first of `paths` that has a value.
 
-    path: FieldPath
+    `words` None: asks whether it is `empty`.
+    """
+
+    paths: tuple[FieldPath, ...]
     words: Words | None = None
     negated: bool = False
     empty: bool = False
 
     def holds(self, record: Mapping[str, Any]) -> bool:
         """An absent field is in no list."""
-        value = self.path.get(record)
+        found = (path.get(record) for path in self.paths)
+        value = next((one for one in found if one not in (None, "", [], {})), None)
         if self.words is None:
-            return (value in (None, "", [], {})) is self.empty
+            return (value is None) is self.empty
         text = plain_text(value)
         return (text is not None and self.words.get(text) is not None) is not self.negated
 
@@ -140,6 +154,13 @@ class Fields:
         return Fields(
             columns={**common.columns, **self.columns}, detail={**common.detail, **self.detail}, when=self.when
         )
+
+
+def _alike(text: str, pattern: str) -> bool:
+    core = pattern.strip("*")
+    if pattern.startswith("*") and pattern.endswith("*"):
+        return core in text
+    return text.endswith(core) if pattern.startswith("*") else text.startswith(core)
 
 
 def plain_text(value: Any) -> str | None:

@@ -2,7 +2,7 @@
 
 A line pattern is a template read backwards: "{user+} from {ip} port {_}". A name takes what stands before the next
 literal, `{name+}` up to the last such literal (where what is named may itself hold the literal: a hostile user name),
-`{_}` is thrown away. There is no regular expression that a mapping could make slow.
+`{name#}` is digits only, `{_}` is thrown away. There is no regular expression that a mapping could make slow.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 MAX_LINE = 65_536
 MAX_PAIRS = 500
-_HOLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})(\+?)\}")
+_HOLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})([+#]?)\}")
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*+)"|\[([^\]]*+)\]|(\S++)')
 _KEY = re.compile(r"(?:^|(?<=\s))([A-Za-z0-9_.\-\[\]]{1,64})=")
 _UNESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -24,26 +24,26 @@ _BAR = re.compile(r"(?<!\\)\|")
 
 @dataclass(frozen=True, slots=True)
 class LinePattern:
-    """`start`, then for each name the literal that ends it ("" only at the end) and whether its last one counts."""
+    """`start`, then for each name the literal that ends it ("" only at the end), and its mark: "+", "#" or ""."""
 
     start: str
-    holes: tuple[tuple[str, str, bool], ...]
+    holes: tuple[tuple[str, str, str], ...]
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(name for name, _literal, _last in self.holes if name != "_")
+        return tuple(name for name, _literal, _mark in self.holes if name != "_")
 
     def read(self, text: str) -> dict[str, str] | None:
         """What the names stand for, without blanks around; None: the text is not of this pattern."""
         if len(text) > MAX_LINE or not text.startswith(self.start):
             return None
         at, before, found = len(self.start), self.start, {}
-        for name, literal, last in self.holes:
+        for name, literal, mark in self.holes:
             if before.endswith(" "):
                 while at < len(text) and text[at] == " ":
                     at += 1
-            end = len(text) if not literal else text.rfind(literal, at) if last else text.find(literal, at)
-            if end < 0:
+            end = len(text) if not literal else text.rfind(literal, at) if mark == "+" else text.find(literal, at)
+            if end < 0 or (mark == "#" and not text[at:end].isdecimal()):
                 return None
             if name != "_":
                 found[name] = text[at:end].strip()
@@ -63,7 +63,7 @@ def line_pattern(text: str) -> LinePattern | None:
         literal = text[one.end() : following]
         if not literal and number + 1 < len(found):
             return None
-        holes.append((one[1], literal, bool(one[2])))
+        holes.append((one[1], literal, one[2]))
     return LinePattern(text[: found[0].start()], tuple(holes))
 
 

@@ -39,6 +39,7 @@ EXPRESSION = (
 )  # fmt: skip
 OPENINGS: Mapping[str, Sequence[str]] = {  # each with the keys it may have
     "json": ("under",),
+    "lift": (),
     "line": ("patterns", "under"),
     "words": ("names", "under"),
     "csv": ("names", "between", "under"),
@@ -60,7 +61,7 @@ class _Loader:
     def __init__(self, told: YamlFile) -> None:
         self._told = told
         self._forms: tuple[Form, ...] = ()
-        self._zone: tzinfo = ZoneInfo("UTC")
+        self._zone: tzinfo | None = None
         self._empty: frozenset[str] = frozenset()
 
     def log(self) -> MappedLog:
@@ -78,7 +79,7 @@ class _Loader:
                 ("name",), _("no name for a mapping"), _("use small letters, digits, dots and hyphens, at most 63")
             )
         self._forms = self._dates(("dates",), data.get("dates", []))
-        self._zone = self._time_zone(("time_zone",), data.get("time_zone", "UTC"))
+        self._zone = self._time_zone(("time_zone",), data["time_zone"]) if "time_zone" in data else None
         self._empty = self._folded(("empty",), data.get("empty", []))
         common = self._fields(("fields",), data.get("fields", {}))
         events = tuple(self._events(data.get("events", []), common))
@@ -116,7 +117,7 @@ class _Loader:
 
     def _authority(self, data: Any) -> Expression:
         one = self._expression(("authority",), {"template": data} if isinstance(data, str) else data, "authority")
-        start = one.template[0] if one.template else one.constant
+        start = one.templates[0][0] if one.templates else one.constant
         if not isinstance(start, str) or not start.partition(":")[0].strip() or ":" not in start:
             raise self._told.error(
                 ("authority",),
@@ -208,13 +209,13 @@ class _Loader:
             asked = [key for key in ("in", "not_in", "empty") if key in told]
             if len(asked) != 1:
                 raise self._told.error(at, _("one of in, not_in and empty is expected"), _see())
-            path = self._path((*at, "field"), told.get("field"))
+            paths = self._paths((*at, "field"), told.get("field"))
             if asked == ["empty"]:
-                yield Condition(path=path, empty=self._flag((*at, "empty"), told["empty"]))
+                yield Condition(paths=paths, empty=self._flag((*at, "empty"), told["empty"]))
             else:
                 listed = self._texts((*at, asked[0]), told[asked[0]])
                 words = self._words((*at, asked[0]), dict.fromkeys(listed, True))
-                yield Condition(path=path, words=words, negated=asked == ["not_in"])
+                yield Condition(paths=paths, words=words, negated=asked == ["not_in"])
 
     # -------------------------------------------------------------- one value
 
@@ -232,7 +233,7 @@ class _Loader:
             name=name,
             paths=self._paths((*place, given[0]), told[given[0]]) if given[0] in ("field", "first") else (),
             constant=self._constant((*place, "value"), told["value"]) if "value" in told else None,
-            template=self._template((*place, "template"), told["template"]) if "template" in told else None,
+            templates=self._templates((*place, "template"), told["template"]) if "template" in told else (),
             parts=self._patterns((*place, "part"), told["part"]) if "part" in told else (),
             words=self._words((*place, "values"), told["values"]) if "values" in told else None,
             lower=self._flag((*place, "lower"), told.get("lower", False)),
@@ -269,15 +270,16 @@ class _Loader:
                 _("a constant or a table of values is expected"),
                 _("the words are: %(names)s") % _listed(allowed),
             )
-        words = expression.words
-        means = [*words.exact.values(), *(one for _start, one in words.beginnings)] if words else [expression.constant]
-        for one in means:
+        for one in expression.words.meanings() if expression.words else [expression.constant]:
             if one not in allowed:
                 raise self._told.error(
                     place,
                     _("%(word)r is no word for it") % {"word": one},
                     _("the words are: %(names)s") % _listed(allowed),
                 )
+
+    def _templates(self, place: Place, data: Any) -> tuple[tuple[str | FieldPath, ...], ...]:
+        return tuple(self._template(place, one) for one in (data if isinstance(data, list) else [data]))
 
     def _template(self, place: Place, data: Any) -> tuple[str | FieldPath, ...]:
         pieces: list[str | FieldPath] = []
@@ -319,15 +321,19 @@ class _Loader:
 
     def _words(self, place: Place, data: Any) -> Words:
         exact: dict[str, str | bool] = {}
-        beginnings: list[tuple[str, str | bool]] = []
+        alike: list[tuple[str, str | bool]] = []
         for key, value in self._map(place, data).items():
             meaning = self._constant((*place, key), value)
             text = str(key).lower() if isinstance(key, bool) else str(key)
-            if text.endswith("*"):
-                beginnings.append((text[:-1].casefold(), meaning))
+            if "*" in text.strip("*"):
+                raise self._told.error(
+                    (*place, key), _("a star stands at the beginning or the end"), _("write two lines")
+                )
+            if "*" in text:
+                alike.append((text.casefold(), meaning))
             else:
                 exact[text.casefold()] = meaning
-        return Words(exact, tuple(sorted(beginnings, key=lambda one: -len(one[0]))))
+        return Words(exact, tuple(alike))
 
     # -------------------------------------------------------------- scalars
 

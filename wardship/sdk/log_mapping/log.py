@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
@@ -33,7 +33,7 @@ class Opening:
     It is passed over where none of `paths` holds such a text.
     """
 
-    kind: str  # json | line | words | csv | pairs | cef | leef
+    kind: str  # json | lift (what is inside an object) | line | words | csv | pairs | cef | leef
     paths: tuple[FieldPath, ...]
     under: str | None = None
     patterns: tuple[LinePattern, ...] = ()
@@ -45,7 +45,10 @@ class Opening:
         """The parts; None: it does not apply."""
         for path in self.paths:
             text = path.get(record)
-            if isinstance(text, str) and text and (found := self._apart(text)):
+            if self.kind == "lift":
+                if isinstance(text, dict):
+                    return text
+            elif isinstance(text, str) and text and (found := self._apart(text)):
                 return {self.under: found} if self.under else found
         return None
 
@@ -69,6 +72,7 @@ class MappedLog:
     """A source made of a mapping file (`wardship.sdk.source.Source`).
 
     `as_of`: when the log was written, for times without a year and records without a time; None: not told.
+    `zone`: of times that name none, where the mapping does not say it; None: UTC.
     """
 
     MANIFEST: SourceManifest
@@ -79,24 +83,35 @@ class MappedLog:
     events: tuple[Fields, ...]
     authority: Expression
     as_of: datetime | None = None
+    zone: tzinfo | None = None
 
-    def told(self, *, as_of: datetime | None) -> MappedLog:
-        """The same for a log that was written at `as_of`."""
-        return replace(self, as_of=as_of)
+    def told(self, *, as_of: datetime | None, zone: tzinfo | None = None) -> MappedLog:
+        """The same for a log that was written at `as_of` by clocks of `zone`: what only the importer knows."""
+        return replace(self, as_of=as_of, zone=zone)
 
     def claims(self, record: dict[str, Any]) -> bool:
         """Whether `match` holds."""
         return _all(self.match, self._opened(record))
 
     def parse(self, record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
-        """One activity; none where `skip` holds. Raises DataError: not a record of this log, or without a time."""
+        """One activity; none where `skip` holds; of a page of the vendor's API those of its records.
+
+        Raises DataError: not a record of this log, or without a time.
+        """
         opened = self._opened(record)
         if not _all(self.match, opened):
-            raise DataError(f"not a record of {self.MANIFEST.name}")
+            page = self._page(opened)
+            if page is None:
+                raise DataError(f"not a record of {self.MANIFEST.name}")
+            return [activity for one in page if isinstance(one, dict) for activity in self.parse(one, drift)]
         if any(_all(one, opened) for one in self.skip):
             return ()
         fields = next((one for one in self.events if _all(one.when, opened)), self.common)
         return (self._activity(fields, opened, drift),)
+
+    def _page(self, record: Mapping[str, Any]) -> list[Any] | None:
+        """The records of a page; None: it is none. A page holds no page: each step goes one key deeper."""
+        return next((found for key in self.MANIFEST.records if isinstance(found := record.get(key), list)), None)
 
     def _opened(self, record: dict[str, Any]) -> Mapping[str, Any]:
         opened: dict[str, Any] = record
@@ -108,7 +123,7 @@ class MappedLog:
 
     def _activity(self, fields: Fields, record: Mapping[str, Any], drift: Drift) -> Activity:
         said = fields.columns
-        time = said["time"].time(record, self.as_of)
+        time = said["time"].time(record, self.as_of, self.zone)
         if time is None:
             raise DataError("no time")
         texts: dict[str, Any] = {name: said[name].text(record, drift) for name in TEXTS if name in said}
@@ -139,7 +154,7 @@ class MappedLog:
     @property
     def _unnamed(self) -> str:
         """The authority of a record that does not name its own: the kind alone, for the import to complete."""
-        told = self.authority.template[0] if self.authority.template else self.MANIFEST.name
+        told = self.authority.templates[0][0] if self.authority.templates else self.MANIFEST.name
         return str(told).partition(":")[0] + UNNAMED
 
 
@@ -154,10 +169,12 @@ def _all(conditions: Sequence[Condition], record: Mapping[str, Any]) -> bool:
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
-    if len(text) > MAX_JSON or not text.lstrip().startswith("{"):
+    """The first object of the text, after a syslog header or before a comma, if there is one."""
+    start = text.find("{")
+    if start < 0 or len(text) > MAX_JSON:
         return None
     try:
-        value, _end = _DECODER.raw_decode(text.lstrip())
+        value, _end = _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
