@@ -1,0 +1,525 @@
+"""AWS CloudTrail: every call to AWS's control plane, and to its data where the customer switched that on.
+
+One raw record is a CloudTrail event: an entry of `Records` in the files of S3, the text in `CloudTrailEvent` of
+LookupEvents, `detail` of an EventBridge message, `eventData` of a CloudTrail Lake export, or a SIEM's copy of one.
+
+An actor's id is the unique id of the user or role (AIDA..., AROA...), which the connector `aws` declares as an alias of
+its ARN; the root user's is its ARN. Request parameters are never kept whole: a few names and ids go to `detail`, and of
+policies and permission lists only whom they let in. `_aws_projection` says the same in SQL, for the bulk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from wardship.model.access import CredentialType
+from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
+from wardship.model.errors import DataError
+from wardship.model.identity import MAX_ID_CHARS
+from wardship.sdk.connector import BlindSpot, Drift, Evidence, Permission
+from wardship.sdk.fields import clean
+from wardship.sdk.i18n import N_
+from wardship.sdk.source import SourceManifest
+from wardship.sources._aws_calls import (
+    CLASSES,
+    CONSOLE_AGENTS,
+    DATA_STORES,
+    DETAILS,
+    OUTCOME_KEYS,
+    RESOURCES,
+    S3,
+    SHARING,
+)
+from wardship.sources._aws_projection import PROJECTION, RAW
+from wardship.sources._record import instant, respelled
+
+__all__ = ["MANIFEST", "PROJECTION", "RAW", "claims", "parse"]
+
+MANIFEST = SourceManifest(
+    name="aws.cloudtrail",
+    title="AWS CloudTrail",
+    forms=(
+        N_("the files that a trail writes to S3: .json.gz"),
+        N_("the answer of aws cloudtrail lookup-events, JSON"),
+        N_("events of Amazon EventBridge, JSON or JSON lines"),
+        N_("results of a CloudTrail Lake query with eventData or eventJson, JSON lines or CSV"),
+        N_("copies of a SIEM that kept AWS's own field names"),
+    ),
+    records=("Records", "Events"),
+    connector="aws",
+    permissions=(
+        Permission(
+            name="cloudtrail:LookupEvents", why=N_("management events of the last 90 days, where no bucket is named")
+        ),
+        Permission(name="s3:ListBucket", why=N_("lists the files of a trail in its bucket"), optional=True),
+        Permission(name="s3:GetObject", why=N_("reads the files of a trail"), optional=True),
+        Permission(
+            name="kms:Decrypt", why=N_("only where the trail encrypts its files with a key of yours"), optional=True
+        ),
+    ),
+    # "CloudTrail typically delivers logs within an average of about 5 minutes of an API call. This time is not
+    # guaranteed" (user guide, read 2026-11); late files of an hour and more are seen.
+    delay_hours=2.0,
+    retention_days=None,
+    logs_reads=None,
+    blind_spots=(
+        BlindSpot(
+            id="aws.data_events_off",
+            text=N_("Reading objects, items and function calls is logged only where data events are switched on."),
+        ),
+        BlindSpot(
+            id="aws.lookup_events",
+            text=N_("Without the bucket of a trail only management events of the last 90 days can be read."),
+        ),
+        BlindSpot(
+            id="aws.region_not_read",
+            text=N_("Without the bucket of a trail, only the regions named in the connection are read."),
+        ),
+        BlindSpot(
+            id="aws.call_without_identity",
+            text=N_("A call of an AWS service for a user shows the service's name in the place of an address."),
+        ),
+    ),
+    evidence=Evidence.EMULATOR,
+    links=(
+        "https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html",
+        "https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html",
+        "https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html",
+    ),
+)  # fmt: skip
+
+_MAX_LISTED = 20  # entries of a permission list that are kept; there is room for no more in `detail`
+_NAMES = {
+    name.lower(): name
+    for name in """
+    eventVersion userIdentity eventTime eventSource eventName awsRegion sourceIPAddress userAgent errorCode errorMessage
+    requestParameters responseElements additionalEventData requestID eventID readOnly resources eventType
+    managementEvent recipientAccountId sharedEventID vpcEndpointId eventCategory sessionCredentialFromConsole
+    insightDetails principalId accountId accessKeyId userName sessionContext sessionIssuer invokedBy
+    webIdFederationData federatedProvider sourceIdentity mfaAuthenticated onBehalfOf identityProvider
+    """.split()
+}
+_PRINCIPAL_KINDS = {"AROA": ActorKind.ROLE, "AIDA": ActorKind.USER}
+_PERSON_KINDS = {"SAMLUser", "IdentityCenterUser", "Directory"}
+
+
+def claims(record: dict[str, Any]) -> bool:
+    """An AWS event: it has a service of AWS's, an operation, and a region or the format's version."""
+    try:
+        event = _event(record)
+    except DataError:
+        return False
+    service = event.get("eventSource")
+    named = isinstance(service, str) and service.endswith((".amazonaws.com", ".amazonaws.com.cn", ".aws.internal"))
+    return (named and "eventName" in event and ("eventVersion" in event or "awsRegion" in event)) or (
+        event.get("eventType") == "AwsCloudTrailInsight" and "insightDetails" in event
+    )
+
+
+def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
+    """One activity a record. Raises DataError for one without a time or an operation, or that is no event."""
+    event = _event(record)
+    if "insightDetails" in event:
+        return (_insight(event),)
+    parameters = _object(event, "requestParameters", drift)
+    identity = _object(event, "userIdentity", drift)
+    operation = _text(event.get("eventName"))
+    if operation is None:
+        raise DataError("the event has no eventName")
+    service = _text(event.get("eventSource")) or ""
+    actor = _actor(identity, event, drift)
+    resource_type, resource_id, resource_name = _resource(event, service, parameters, drift)
+    outcome, code = _outcome(event)
+    account = _text(event.get("recipientAccountId")) or _text(identity.get("accountId"))
+    return (
+        Activity(
+            uid=_text(event.get("eventID")),
+            time=instant(event, "eventTime"),
+            service=service,
+            operation=operation,
+            class_uid=_class(event, service, operation),
+            mutating=_negated(_flag(event.get("readOnly"))),
+            interactive=_interactive(event),
+            resource_type=resource_type,
+            resource_id=resource_id,
+            resource_name=resource_name,
+            account=account,
+            region=_text(event.get("awsRegion")),
+            src_ip=_text(event.get("sourceIPAddress")),
+            user_agent=_text(event.get("userAgent")),
+            outcome=outcome,
+            outcome_code=code,
+            detail=_detail(event, identity, parameters, account),
+            **actor,
+        ),
+    )
+
+
+# ------------------------------------------------------------------ the event in what holds it
+
+
+def _event(record: Mapping[str, Any]) -> dict[str, Any]:
+    """CloudTrail's own object. Raises DataError for a text that should hold one and does not."""
+    for name in ("CloudTrailEvent", "eventJson", "eventData"):
+        inner = record.get(name)
+        if isinstance(inner, str) and inner:
+            try:
+                inner = json.loads(inner)
+            except (ValueError, RecursionError):
+                raise DataError(f"{name} is not JSON") from None
+        if isinstance(inner, dict):
+            return inner
+    detail = record.get("detail")
+    if isinstance(detail, dict) and "eventName" in detail:
+        return detail
+    if "eventName" not in record and "eventname" in record:
+        record = respelled(record, _NAMES)
+    if isinstance(record.get("userIdentity"), str):  # a row of CSV: its cells hold JSON
+        return {name: _cell(value) for name, value in record.items()}
+    return dict(record)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return None if value in ("", "null") else value
+
+
+def _text(value: Any) -> str | None:
+    """What stands in the place of one text; a number or a flag as JSON writes it, None for "" and what is no text."""
+    if isinstance(value, str):
+        return clean(value) or None
+    if isinstance(value, int | float):
+        return json.dumps(value)
+    return None
+
+
+def _flag(value: Any) -> bool | None:
+    return {"true": True, "false": False}.get(_text(value) or "")
+
+
+def _negated(value: bool | None) -> bool | None:
+    return None if value is None else not value
+
+
+def _object(parent: Mapping[str, Any], name: str, drift: Drift) -> dict[str, Any]:
+    """The object under `name`, or an empty one."""
+    value = parent.get(name)
+    if isinstance(value, dict):
+        return value
+    if value is not None:
+        drift.unexpected_shape(f"cloudtrail.{name}", type(value).__name__)
+    return {}
+
+
+def _within(value: Any, *path: str) -> Any:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+# ------------------------------------------------------------------ who
+
+
+def _actor(identity: Mapping[str, Any], event: Mapping[str, Any], drift: Drift) -> dict[str, Any]:
+    """The columns of who acted, and with what."""
+    kind = _text(identity.get("type"))
+    issuer = _within(identity, "sessionContext", "sessionIssuer")
+    issuer = issuer if isinstance(issuer, dict) else {}
+    principal, _, tail = (_text(identity.get("principalId")) or "").partition(":")
+    arn = _text(identity.get("arn"))
+    account = _text(identity.get("accountId")) or _text(event.get("recipientAccountId"))
+    name = _text(identity.get("userName"))
+    found: dict[str, Any] = {
+        "actor_kind": ActorKind.UNKNOWN,
+        "session": None,
+        "on_behalf_of": _behalf(identity),
+        **_credential(identity, event, kind),
+    }
+    actor_id: str | None = principal or arn
+    if kind == "IAMUser":
+        found |= {"actor_kind": ActorKind.USER, "actor_name": name or _last(arn)}
+    elif kind == "AssumedRole":
+        parts = (arn or "").split("/")
+        actor_id = principal or _text(issuer.get("principalId")) or _text(issuer.get("arn")) or arn
+        found |= {
+            "actor_kind": ActorKind.ROLE,
+            "actor_name": _text(issuer.get("userName")) or (parts[1] if len(parts) > 1 else None),
+            "session": tail or (parts[2] if len(parts) > 2 else None),
+        }
+    elif kind == "Root":
+        if account is not None:
+            actor_id = arn if arn and arn.endswith(":root") else f"arn:aws:iam::{account}:root"
+        found |= {"actor_kind": ActorKind.ROOT, "actor_name": "root"}
+    elif kind == "FederatedUser":
+        # It acts with what its issuer, an IAM user, may do: the user is who answers for it.
+        actor_id = _text(issuer.get("principalId")) or actor_id
+        found |= {
+            "actor_kind": ActorKind.USER,
+            "actor_name": _text(issuer.get("userName")) or _last(arn),
+            "session": tail or _last(arn),
+        }
+    elif kind == "AWSAccount":
+        return found | _of_another_account(principal, tail, account, name)
+    elif kind == "AWSService" or (kind is None and identity.get("invokedBy") and not principal):
+        actor_id = _text(identity.get("invokedBy"))
+        found |= {"actor_kind": ActorKind.PROVIDER_SERVICE, "actor_name": actor_id}
+        actor_id = f"service:{actor_id}" if actor_id else None
+    elif kind == "WebIdentityUser":
+        actor_id = name or principal or None
+        found |= {"actor_kind": ActorKind.WORKLOAD, "actor_name": name}
+    elif kind in _PERSON_KINDS:
+        store = _text(_within(identity, "onBehalfOf", "identityStoreArn"))
+        person = _text(_within(identity, "onBehalfOf", "userId"))
+        found |= {"actor_kind": ActorKind.USER, "actor_name": name or person}
+        actor_id = person or actor_id or name
+        if store and person:
+            return found | _known(f"aws-identitystore:{_last(store)}", person)
+    elif kind is not None and kind != "Unknown":
+        drift.unknown_value("cloudtrail.userIdentity.type", kind)
+        found["actor_name"] = name
+    else:
+        found["actor_name"] = name or _last(arn)
+    return found | _known(f"aws:{account}" if account else None, actor_id)
+
+
+def _of_another_account(principal: str, session: str, account: str | None, name: str | None) -> dict[str, Any]:
+    """A caller of an account that is not the bucket's or the role's; nobody at all where a bucket is public."""
+    if "ANONYMOUS_PRINCIPAL" in (account, principal) or principal == "Anonymous":
+        return {"actor_kind": ActorKind.ANONYMOUS, "actor_name": "anonymous"}
+    kind = _PRINCIPAL_KINDS.get(principal[:4], ActorKind.UNKNOWN)
+    actor_id = principal or (f"arn:aws:iam::{account}:root" if account else None)
+    return {
+        "actor_kind": kind,
+        "actor_name": name or actor_id,
+        "session": session or None,
+        **_known(f"aws:{account}" if account else None, actor_id),
+    }
+
+
+def _known(authority: str | None, actor_id: str | None) -> dict[str, Any]:
+    if authority is None or actor_id is None or len(actor_id) > MAX_ID_CHARS:
+        return {}
+    return {"actor_authority": authority, "actor_id": actor_id}
+
+
+def _last(arn: str | None) -> str | None:
+    return (arn or "").rpartition("/")[2] or None
+
+
+def _behalf(identity: Mapping[str, Any]) -> str | None:
+    """For whom: the source identity that a role session carries, else the person of IAM Identity Center, else the
+    subject of the token that opened the session."""
+    session = identity.get("sessionContext")
+    found = _text(_within(session, "sourceIdentity")) or _text(_within(identity, "onBehalfOf", "userId"))
+    if found:
+        return found
+    attributes = _within(session, "webIdFederationData", "attributes")
+    if isinstance(attributes, dict):
+        return next((_text(value) for name, value in attributes.items() if name.endswith(":sub")), None)
+    return None
+
+
+def _credential(identity: Mapping[str, Any], event: Mapping[str, Any], kind: str | None) -> dict[str, Any]:
+    key = _text(identity.get("accessKeyId"))
+    if key:
+        of_key = {"AKIA": CredentialType.ACCESS_KEY, "ASIA": CredentialType.TOKEN}.get(key[:4])
+        return {"credential_id": key, "credential_type": of_key.value if of_key else None}
+    token = _text(identity.get("credentialId"))
+    if token:
+        return {"credential_id": token, "credential_type": CredentialType.TOKEN.value}
+    if event.get("eventName") == "ConsoleLogin" and kind in ("IAMUser", "Root"):
+        return {"credential_type": CredentialType.CONSOLE_PASSWORD.value}
+    return {}
+
+
+def _interactive(event: Mapping[str, Any]) -> bool | None:
+    """True where the log shows a browser or the console; it never says that there was none."""
+    if _flag(event.get("sessionCredentialFromConsole")) or event.get("eventType") in (
+        "AwsConsoleSignIn",
+        "AwsConsoleAction",
+    ):
+        return True
+    return True if (_text(event.get("userAgent")) or "").startswith(CONSOLE_AGENTS) else None
+
+
+# ------------------------------------------------------------------ what
+
+
+def _class(event: Mapping[str, Any], service: str, operation: str) -> ActivityClass:
+    if service == "signin.amazonaws.com":
+        return ActivityClass.AUTHENTICATION
+    for of_service, operations, found in CLASSES:
+        if service == of_service and operation in operations:
+            return found
+    if service in DATA_STORES and _flag(event.get("managementEvent")) is False:
+        return ActivityClass.DATASTORE_ACTIVITY
+    return ActivityClass.API_ACTIVITY
+
+
+def _outcome(event: Mapping[str, Any]) -> tuple[Outcome, str | None]:
+    code = _text(event.get("errorCode"))
+    if code or _text(event.get("errorMessage")):
+        return Outcome.FAILURE, code
+    answer = event.get("responseElements")
+    if isinstance(answer, dict) and event.get("eventName") in OUTCOME_KEYS:
+        said = next((answer[key] for key in OUTCOME_KEYS if key in answer), None)
+        if said == "Failure":
+            return Outcome.FAILURE, "Failure"
+    return Outcome.SUCCESS, None
+
+
+def _resource(
+    event: Mapping[str, Any], service: str, parameters: Mapping[str, Any], drift: Drift
+) -> tuple[str | None, str | None, str | None]:
+    """(type, id, name) of what was acted upon: the first ARN that CloudTrail lists, else a request parameter."""
+    listed = event.get("resources")
+    if listed is not None and not isinstance(listed, list):
+        drift.unexpected_shape("cloudtrail.resources", type(listed).__name__)
+    for one in listed[:3] if isinstance(listed, list) else []:
+        if isinstance(one, dict) and (arn := _text(one.get("ARN")) or _text(one.get("arn"))):
+            return _text(one.get("type")), arn, None
+    bucket = _text(parameters.get("bucketName"))
+    if service == S3 and bucket:
+        region = _text(event.get("awsRegion")) or ""
+        partition = "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+        key = _text(parameters.get("key"))
+        if key:
+            return "AWS::S3::Object", f"arn:{partition}:s3:::{bucket}/{key}", key
+        return "AWS::S3::Bucket", f"arn:{partition}:s3:::{bucket}", bucket
+    for name, kind in RESOURCES.get(service, ()):
+        if found := _text(parameters.get(name)):
+            return kind, found, found
+    return None, None, None
+
+
+# ------------------------------------------------------------------ what detections ask besides
+
+
+def _detail(
+    event: Mapping[str, Any], identity: Mapping[str, Any], parameters: Mapping[str, Any], account: str | None
+) -> dict[str, Any]:
+    """Public names and ids, and whom a change let in. Never a whole parameter, never a text of an error."""
+    caller = _text(identity.get("accountId"))
+    found: dict[str, Any] = {
+        "event_type": _other_than(_text(event.get("eventType")), "AwsApiCall"),
+        "mfa": True if _flag(_within(identity, "sessionContext", "attributes", "mfaAuthenticated")) else None,
+        "invoked_by": _text(identity.get("invokedBy")),
+        "federated_provider": _text(_within(identity, "sessionContext", "webIdFederationData", "federatedProvider")),
+        "vpc_endpoint": _text(event.get("vpcEndpointId")),
+        "caller_account": _other_than(caller, account),
+        **{name: _text(parameters.get(parameter)) for name, parameter in DETAILS},
+    }
+    return small(found | _by_hand(event, parameters))
+
+
+def _other_than(value: str | None, usual: str | None) -> str | None:
+    return None if value == usual else value
+
+
+def _by_hand(event: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What the operations in BY_HAND have besides, from lists, policies and answers."""
+    operation, answer = event.get("eventName"), event.get("responseElements")
+    if operation in OUTCOME_KEYS:
+        used = _text(_within(event.get("additionalEventData"), "MFAUsed"))
+        said = (
+            next((_text(answer[key]) for key in OUTCOME_KEYS if key in answer), None)
+            if isinstance(answer, dict)
+            else None
+        )
+        return {"result": said, **({"mfa": used == "Yes"} if used in ("Yes", "No") else {})}
+    if operation == "CreateAccessKey":
+        return {"new_key": _text(_within(answer, "accessKey", "accessKeyId"))}
+    if operation not in SHARING:
+        return {}
+    shared = _let_in(parameters)
+    return {
+        "attribute": _text(parameters.get("attributeType")) or _text(parameters.get("attributeName")),
+        "shared_with": sorted(shared)[:_MAX_LISTED],
+        "public": True if shared & _ANYBODY else None,
+    }
+
+
+_ANYBODY = {"*", "all", "0.0.0.0/0", "::/0", "AllUsers", "AuthenticatedUsers", "public-read", "public-read-write",
+            "authenticated-read"}  # fmt: skip
+_DOCUMENTS = (
+    "assumeRolePolicyDocument",
+    "policyDocument",
+    "bucketPolicy",
+    "policy",
+    "resourcePolicy",
+    "policyText",
+    "Policy",
+)
+_GRANTEES = ("userId", "group", "URI", "ID", "cidrIp", "cidrIpv6", "organizationArn")
+_MOST_NODES = 2_000
+
+
+def _let_in(parameters: Mapping[str, Any]) -> set[str]:
+    """Accounts, networks and principals that a change lets in; "*" and the like stand for anybody."""
+    found: set[str] = set()
+    for name in ("principal", "x-amz-acl", "valuesToAdd", "organizationId"):
+        value = parameters.get(name)
+        found |= {text for one in (value if isinstance(value, list) else [value]) if (text := _text(one))}
+    documents = [parameters.get(name) for name in _DOCUMENTS] + [_within(parameters.get("attributes"), "Policy")]
+    for document in documents:
+        found |= _principals(document)
+    for name in ("createVolumePermission", "launchPermission"):
+        _grantees(_within(parameters.get(name), "add"), found)
+    for name in ("ipPermissions", "AccessControlPolicy"):
+        _grantees(parameters.get(name), found)
+    return {one.rpartition("/global/")[2][:200] for one in found}
+
+
+def _principals(document: Any) -> set[str]:
+    """The principals of a policy's statements that allow; a condition is not weighed."""
+    if isinstance(document, str):
+        try:
+            document = json.loads(document)
+        except (ValueError, RecursionError):
+            return set()
+    statements = _within(document, "Statement")
+    found: set[str] = set()
+    for statement in statements if isinstance(statements, list) else [statements]:
+        if not isinstance(statement, dict) or statement.get("Effect") != "Allow":
+            continue
+        principal = statement.get("Principal")
+        values = list(principal.values()) if isinstance(principal, dict) else [principal]
+        for value in values:
+            found |= {text for one in (value if isinstance(value, list) else [value]) if (text := _text(one))}
+    return found
+
+
+def _grantees(value: Any, found: set[str]) -> None:
+    """Collects the values of _GRANTEES wherever they stand below `value`."""
+    waiting, seen = [value], 0
+    while waiting and seen < _MOST_NODES:
+        one = waiting.pop()
+        seen += 1
+        if isinstance(one, list):
+            waiting += one
+        elif isinstance(one, dict):
+            found |= {text for name in _GRANTEES if (text := _text(one.get(name)))}
+            waiting += [inner for inner in one.values() if isinstance(inner, dict | list)]
+
+
+# ------------------------------------------------------------------ insights
+
+
+def _insight(event: Mapping[str, Any]) -> Activity:
+    """CloudTrail's own remark that calls or errors became unusual. Nobody acts in it."""
+    details = event.get("insightDetails")
+    return Activity(
+        uid=_text(event.get("eventID")) or _text(event.get("sharedEventID")),
+        time=instant(event, "eventTime"),
+        service=_text(_within(details, "eventSource")) or "cloudtrail.amazonaws.com",
+        operation=_text(_within(details, "insightType")) or "Insight",
+        account=_text(event.get("recipientAccountId")),
+        region=_text(event.get("awsRegion")),
+        detail=small({"about": _text(_within(details, "eventName")), "state": _text(_within(details, "state"))}),
+    )
