@@ -79,9 +79,9 @@ def add_to(root: kit.Group, telemetry: kit.Group) -> None:
 
         with work.opened(run) as app, app.facts() as facts:
             if never_seen:
-                rows, columns = use.never_seen(facts), use.VERDICT_COLUMNS
+                listing = Listing(name="never-seen", columns=use.VERDICT_COLUMNS, rows=use.never_seen(facts))
                 empty = _("No identity is known never to act. A log must cover the whole time to say so.")
             else:
-                rows, columns = use.unmatched(facts), use.UNMATCHED_COLUMNS
+                listing = Listing(name="unmatched-actors", columns=use.UNMATCHED_COLUMNS, rows=use.unmatched(facts))
                 empty = _("Everybody in the logs is in the inventory.")
-            kit.emit(run, Listing(name="reconcile", columns=columns, rows=rows), empty=empty)
+            kit.emit(run, listing, empty=empty)

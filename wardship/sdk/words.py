@@ -112,7 +112,27 @@ _REASONS = {
     "deadline": N_("out of time"),
     "unavailable": N_("did not answer"),
     "unexpected": N_("unexpected answer"),
+    # of a use verdict
+    "used_in_time": N_("used within the time"),
+    "not_used_in_time": N_("not used in the whole time watched"),
+    "too_new": N_("younger than the time to be watched"),
+    "period_not_seen": N_("a business period was not watched"),
+    "credential_not_named": N_("its holder's events do not name the credential"),
+    "data_events_off": N_("the log holds no data events"),
+    "reads_not_logged": N_("the log holds no reads"),
+    "log_has_holes": N_("days are missing from the log"),
+    "watched_too_short": N_("watched too short a time"),
+    "read_too_long_ago": N_("read too long ago"),
+    "log_refused": N_("the log could not be read"),
+    "no_log": N_("no log of it was read"),
 }
+_VERDICTS = {
+    "used": N_("used"),
+    "unused": N_("unused"),
+    "unobserved": N_("unobserved"),
+    "insufficient": N_("not enough known"),
+}
+_PERIODS = {"month_end": N_("end of month"), "quarter_end": N_("end of quarter"), "year_end": N_("end of year")}
 
 _STAGES = {
     "found": N_("found"),
@@ -158,6 +178,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "reason": _REASONS,
     "stage": _STAGES,
     "validity": _VALIDITIES,
+    "verdict": _VERDICTS,
+    "period": _PERIODS,
     "place": _PLACES,
 }
 

@@ -90,13 +90,15 @@ def _month_day(text: str | None) -> tuple[int, int] | None:
 def verdicts(
     facts: Facts, *, verdict: str | None = None, family: str | None = None, identity_uid: str | None = None
 ) -> Iterator[Row]:
-    """May they be called unused? Those that may first, then those of whom too little is known, the longest idle first."""
+    """May they be called unused? Those that may first, then those of whom too little is known; longest idle first."""
     return facts.rows(
         """
         SELECT * FROM use_verdict
         WHERE (CAST($1 AS VARCHAR) IS NULL OR verdict = $1) AND (CAST($2 AS VARCHAR) IS NULL OR family = $2)
             AND (CAST($3 AS VARCHAR) IS NULL OR identity_uid = $3)
-        ORDER BY list_position(['unused', 'insufficient', 'unobserved', 'used'], verdict), last_used_at NULLS FIRST, name, subject_uid
+        ORDER BY
+            list_position(['unused', 'insufficient', 'unobserved', 'used'], verdict),
+            last_used_at NULLS FIRST, name, subject_uid
         """,
         [verdict, family, identity_uid],
     )
