@@ -7,14 +7,18 @@ The label's words are another product's; what counts as the same is said at each
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import json
 import re
+import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import zstandard
 
 from wardship.model.activity import Activity
 from wardship.model.errors import DataError
@@ -42,6 +46,21 @@ class Score:
     def agreement(self) -> float:
         compared = sum(self.compared.values())
         return sum(self.agreed.values()) / compared if compared else 1.0
+
+
+def members(archive: Path) -> dict[str, bytes]:
+    """name -> content of the files in a `.tar.zst`."""
+    unpacked = zstandard.ZstdDecompressor().stream_reader(archive.read_bytes()).read()
+    with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
+        files = ((entry.name.removeprefix("./"), tar.extractfile(entry)) for entry in tar if entry.isfile())
+        return {name: content.read() for name, content in files if content}
+
+
+def labelled_lines(content: bytes) -> Iterator[tuple[str, Any, dict[str, Any] | None]]:
+    """As `labelled`, of a file's content."""
+    for line in content.decode("utf-8").splitlines():
+        one = json.loads(line)
+        yield one["id"], one["input"], one["expected"]
 
 
 def labelled(path: Path) -> Iterator[tuple[str, Any, dict[str, Any] | None]]:
