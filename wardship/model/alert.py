@@ -117,7 +117,7 @@ class ChangeWindow:
 
 def signal_uid(hit: Hit) -> str:
     """The id of the signal that begins with `hit`."""
-    return uid_of("signal", hit.authority, "\0".join((*map(str, hit.key), hit.first_at.isoformat())))
+    return uid_of("signal", hit.authority, "\0".join((*map(str, hit.key), hit.first_at.isoformat(), *hit.evidence[:1])))
 
 
 def alert_uid(subject: str, signal: str) -> str:

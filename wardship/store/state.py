@@ -125,9 +125,17 @@ def current(folder: Path) -> Generation:
 
 
 def advance(
-    db: Database, lake: Path, folder: Path, making: Making, *, afresh: bool = False, memory_mb: int = 1024, spill: Path
+    db: Database,
+    lake: Path,
+    folder: Path,
+    making: Making,
+    *,
+    afresh: bool = False,
+    until: int | None = None,
+    memory_mb: int = 1024,
+    spill: Path,
 ) -> Generation:
-    """Brings the state up to the newest batch of events, and returns what counts then.
+    """Brings the state up to batch `until` (None: the newest), and returns what counts then.
 
     `lake` is the folder of the telemetry files; `spill` one where DuckDB may put what `memory_mb` cannot hold.
     `afresh`: from nothing, as it also happens where the database is older than the state (it was restored from a
@@ -138,13 +146,15 @@ def advance(
         batches = telemetry.live_batches(db)
         if afresh or not _continues(before, batches):
             before = Generation(folder=folder, number=before.number, leaving=_gone(before, {}, db.clock()))
-        newest = batches[-1] if batches else None
+        wanted = [one for one in batches if until is None or one.id <= until]
+        newest = wanted[-1] if wanted else None
         if newest is None or (newest.id <= before.batch and before.files):
             return before
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         made = _Maker(before, making, memory_mb=memory_mb, spill=spill)
         with made:
-            for group in _groups(telemetry.live_files(db, batches_after=before.batch)):
+            new = telemetry.live_files(db, batches_after=before.batch)
+            for group in _groups([one for one in new if one.batches[0] <= newest.id]):
                 hold()
                 events = Table(name="activity", columns=ACTIVITY, files=[lake / one.path for one in group])
                 mixed = any(one.batches[0] <= before.batch or one.batches[-1] > newest.id for one in group)

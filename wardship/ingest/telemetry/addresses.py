@@ -198,3 +198,11 @@ def _country(reader: maxminddb.Reader | None, address: _Address) -> str | None:
         if isinstance(code, str) and len(code) == 2 and code.isalpha():
             return code.upper()
     return None
+
+
+def declared_networks(path: Path) -> list[dict[str, Any]]:
+    """The networks of a declaration, as rows of the table `own_network`. Raises ConfigError."""
+    return [
+        {"network": str(network), "name": one.name, "country": one.country, "asn": one.asn}
+        for network, one in _networks(path).items()
+    ]

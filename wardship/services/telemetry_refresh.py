@@ -1,0 +1,78 @@
+"""After new events: judged against what was usual before them, then merged into it, then the facts.
+
+The order is the point. A detection that asks "for the first time?" must ask a state that does not hold the events it is
+about. So batches are taken in the order of their publication, in steps of one day where a log of many days was
+imported: what happened on its tenth day is compared with the nine before.
+
+Killed anywhere, the next refresh goes on: what was judged is on record and is merged first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from wardship.sdk.i18n import _
+from wardship.services import detect, evaluate, usage
+from wardship.services.detect import Judged
+from wardship.store import telemetry
+from wardship.store.db import Database
+from wardship.store.workspace import Workspace
+
+MOST_STEPS = 400
+"""A backlog of more days is judged in larger steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refreshed:
+    """What a refresh did. `state` is the last batch that counts in the state of use."""
+
+    judged: Judged = field(default_factory=Judged)
+    state: int = 0
+    facts: bool = False  # whether the facts were written anew
+
+
+def refresh(
+    ws: Workspace, *, actor: str, wait_s: float = 0.0, progress: Callable[[str], None] | None = None, facts: bool = True
+) -> Refreshed:
+    """Judges the batches that are new, counts them into the state of use and, if there were any, writes the facts.
+
+    Raises Conflict when another process is at it for `wait_s` seconds: what was imported is kept, and judged then.
+    """
+    judged = Judged()
+    with detect.alone(ws.db, wait_s=wait_s) as lease:
+        state = usage.refresh(ws, until=detect.last_judged(ws.db)).batch  # of a run that was killed in between
+        todo = steps(ws.db, detect.unjudged(ws.db))
+        detections, policy = detect.workspace_detections(ws), evaluate.workspace_policy(ws)
+        for number, batches in enumerate(todo, 1):
+            if progress is not None:
+                progress(_("judging events, %(n)d of %(all)d") % {"n": number, "all": len(todo)})
+            judged.add(detect.judge(ws, batches, actor=actor, lease=lease, detections=detections, policy=policy))
+            state = usage.refresh(ws, until=batches[-1]).batch
+    if facts and todo:
+        evaluate.again(ws, actor=actor)
+    return Refreshed(judged=judged, state=state, facts=bool(facts and todo))
+
+
+def steps(db: Database, batches: Sequence[int]) -> list[list[int]]:
+    """The batches in their order, in runs of batches that begin on the same day."""
+    if not batches:
+        return []
+    first: dict[int, date] = {}
+    for one in telemetry.live_files(db, batches_after=batches[0] - 1):
+        for batch in one.batches:
+            first[batch] = min(first.get(batch, one.day), one.day)
+    found: list[list[int]] = []
+    for batch in batches:
+        if found and first.get(batch) in (None, first.get(found[-1][-1])):
+            found[-1].append(batch)
+        else:
+            found.append([batch])
+    while len(found) > MOST_STEPS:
+        found = [[*pair[0], *(pair[1] if len(pair) > 1 else [])] for pair in _pairs(found)]
+    return found
+
+
+def _pairs(runs: Sequence[list[int]]) -> list[Sequence[list[int]]]:
+    return [runs[place : place + 2] for place in range(0, len(runs), 2)]
