@@ -32,17 +32,19 @@ from wardship.model.activity import Activity
 from wardship.model.scan import RawPage
 from wardship.sdk.connector import BlindSpot, CallStats, Drift, Evidence, Permission, Setting
 
-
 UNNAMED = ":?"
-"""End of an authority that a log cannot tell ("postgresql:?"): which of several databases, gateways, servers it is."""
+"""In an authority: what a log cannot tell ("postgresql:?", "vault:?/team"): which database, gateway, server it is."""
 
 
 def named(authority: str | None, given: str | None) -> str | None:
-    """`given` (what the user says at the import) for an authority that the log could not tell; else as it is.
+    """`authority` with `given` (what the user says at the import) where the log could not tell; else as it is.
 
-    An actor whose authority stays UNNAMED is counted and shown, and joins nothing in the inventory.
+    What follows the UNNAMED, a namespace, stays. An actor whose authority stays UNNAMED is counted and shown, and
+    joins nothing in the inventory.
     """
-    return given if given and authority and authority.endswith(UNNAMED) else authority
+    if not given or not authority or UNNAMED not in authority:
+        return authority
+    return given + authority.partition(UNNAMED)[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
