@@ -20,7 +20,7 @@ from typing import Any
 
 import zstandard
 
-from wardship.model.activity import Activity
+from wardship.model.activity import Activity, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import DriftLog
 from wardship.sdk.source import Source
@@ -110,7 +110,7 @@ def _compare(found: Score, ident: str, ours: Activity, expected: Mapping[str, An
             _words(*_each(event.get("action")), event.get("code")),
         ),
         "source": (_address(ours.src_ip), _address((expected.get("source") or {}).get("ip"))),
-        "outcome": ({ours.outcome.value}, {event["outcome"]} if event.get("outcome") else set()),
+        "outcome": ({ours.outcome.value}, {event["outcome"]} & set(Outcome) if event.get("outcome") else set()),
         "time": ({_second(ours.time)}, _times(expected)),
     }
     for aspect, (mine, theirs) in pairs.items():

@@ -6,7 +6,7 @@ of properties and the same values, which are JSON text or a writing of their own
 Words in `detail`: `scopes` (delegated) and `roles` (application permissions) that were granted, `consent_type`,
 `tenant_wide`, `admin_consent`; `key_ids` and `key_types` that were added, `removed_key_ids`; `federation` (subjects
 trusted from now on) and `federation_issuers`; `role`, `role_id` (a directory role); `target_app`, `target_sp`,
-`target_user`; `enabled`; `mfa`; `user_consent`; `reply_hosts`, `multi_tenant` (of an application);
+`target_user`; `enabled`; `mfa`, `mfa_methods`; `user_consent`; `reply_hosts`, `multi_tenant` (of an application);
 `changed` (names of what changed).
 """
 
@@ -101,6 +101,8 @@ def _said(name: str, change: Change) -> Mapping[str, Any]:
             return {"enabled": flag_of(new)}
         case "strongauthenticationrequirement":
             return {"mfa": "required" if text_of(new) not in (None, "[]") else "off"}
+        case "strongauthenticationmethod":
+            return {"mfa_methods": len(_objects(change.new))}
         case "appaddress":
             return {"reply_hosts": words(_host(one.get("Address")) for one in _objects(change.new))}
         case "availabletoothertenants":

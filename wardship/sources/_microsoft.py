@@ -23,6 +23,7 @@ from wardship.model.identity import MAX_ID_CHARS
 from wardship.sdk.fields import clean
 
 ENTRA_SERVICE = "Microsoft.aadiam"
+UNKNOWN_TENANT = "unknown"
 MAX_ITEMS = 50  # of a list that goes into `detail`
 _MAX_JSON = 1_000_000  # characters of a JSON text inside a record that are still read
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -234,9 +235,12 @@ def actor_id(value: str | None) -> str | None:
 
 def application(tenant: str | None, app_id: Any, object_id: Any = None) -> tuple[str | None, str | None]:
     """(authority, id) of an application in a tenant, in the inventory's words: by its application id, which joins the
-    application and its service principal, else by the service principal's own id. (None, None): not to be told."""
-    if tenant is None:
-        return None, None
+    application and its service principal, else by the service principal's own id. (None, None): not to be told.
+
+    A log that does not tell its tenant gets the authority of an unknown one: its events belong together, though they
+    cannot be joined with the inventory.
+    """
+    tenant = tenant or UNKNOWN_TENANT
     if found := guid(app_id):
         return f"entra:{tenant}:appid", found
     if found := guid(object_id):
@@ -246,8 +250,7 @@ def application(tenant: str | None, app_id: Any, object_id: Any = None) -> tuple
 
 def person(tenant: str | None, object_id: Any, user_name: str | None = None) -> tuple[str | None, str | None]:
     """(authority, id) of a user: the object id, else the user name under an authority of its own."""
-    if tenant is None:
-        return None, None
+    tenant = tenant or UNKNOWN_TENANT
     if found := guid(object_id):
         return f"entra:{tenant}", found
     if name := actor_id(user_name.lower() if user_name else None):

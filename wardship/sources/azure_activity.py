@@ -75,6 +75,7 @@ _OUTCOMES = {
     "conflict": Outcome.FAILURE,
     "internalservererror": Outcome.FAILURE,
 }
+_CATEGORIES = frozenset({"administrative", "auditevent", "storageread", "storagewrite", "storagedelete"})
 _UNDECIDED = frozenset({"start", "started", "inprogress", "updated"})
 _PROVIDERS = {  # exports write them in capitals
     name.upper(): name
@@ -113,10 +114,10 @@ def claims(record: dict[str, Any]) -> bool:
         return False
     if "OperationNameValue" in row or "eventTimestamp" in row:
         return True
-    on_resource = "/subscriptions/" in (
-        row.lower("resourceId", "_ResourceId") or row.child("properties").lower("entity") or ""
-    )
-    return on_resource and any(name in row for name in ("operationName", "EventName", "evt"))
+    if not any(name in row for name in ("operationName", "EventName", "evt")):
+        return False
+    place = row.lower("resourceId", "_ResourceId") or row.child("properties").lower("entity") or ""
+    return "/subscriptions/" in place or place.startswith("/providers/") or category in _CATEGORIES
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
@@ -175,7 +176,7 @@ def _event(row: Row, drift: Drift) -> Activity:
                 "client": who.client,
                 "role": who.role,
                 "method": http.text("method"),
-                "authentication": who.authentication,
+                "authentication": who.authentication or ("SAS" if _is_signed(row, properties) else None),
                 "event_name": _value(row, "eventName"),
                 **_changed(properties),
             }
@@ -300,6 +301,11 @@ def _thing(row: Row, properties: Row) -> str | None:
     if found is None or "/" not in found or found.lower().startswith("/subscriptions/"):
         return None
     return found.partition("?")[0][:1_000]
+
+
+def _is_signed(row: Row, properties: Row) -> bool:
+    """Whether the address carries a signature, so that whoever has the address may use it."""
+    return "sig=" in (row.text("uri") or properties.text("uri") or "").lower()
 
 
 def _subscription(row: Row, resource: str | None) -> str | None:

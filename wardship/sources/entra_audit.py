@@ -56,8 +56,9 @@ def claims(record: dict[str, Any]) -> bool:
     row = Row(ms.unwrapped(record))
     if (row.lower("category", "type") or "") == "auditlogs":
         return True
-    if "activityDisplayName" in row and "initiatedBy" in row:
-        return True
+    for inner in (row, row.child("properties")):
+        if "activityDisplayName" in inner and "initiatedBy" in inner:
+            return True
     if "TimeGenerated" in row:
         return "InitiatedBy" in row and "TargetResources" in row
     return "ActorType" in row and "Activity" in row and "Target1Type" in row
@@ -70,7 +71,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
     row = Row(inner) if inner else envelope
     named = ("AADTenantId",) if "TimeGenerated" in envelope else ("tenantId", "AADTenantId")
     tenant = ms.tenant_of(envelope, *named) or ms.tenant_of(row, *named)
-    operation = row.text("activityDisplayName", "Activity") or envelope.text("operationName") or ""
+    operation = envelope.text("operationName") or row.text("activityDisplayName", "Activity") or ""
     targets = row.children("targetResources") or _numbered_targets(row)
     changes = [change for target in targets[:_MAX_TARGETS] for change in _changes(target)]
     detail = detail_of(changes)
