@@ -101,6 +101,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "event": EVENT,
     "actor_baseline": baseline.BASELINE,
     "peer_action": baseline.PEER_ACTION,
+    "actor_score": baseline.SCORE,
     **baseline.STATE,
     **OTHERS,
     **FACTS,
@@ -145,7 +146,7 @@ class Needs(Strict):
     """What must be there for the question to have an answer."""
 
     mature_baseline: bool = False
-    """Whether it compares with what is usual: while an actor was watched for fewer days than a baseline needs, its weight
+    """Whether it compares with what is usual: while an actor was watched for fewer days than that needs, its weight
     is lower in proportion."""
     sources: tuple[str, ...] = Field(default=(), strict=False)
     """Telemetry sources without which it is blind; empty: any."""
@@ -296,7 +297,7 @@ def example_tables(example: Example) -> dict[str, list[dict[str, Any]]]:
 def _defaults(table: str, number: int) -> dict[str, Any]:
     if table == "event":
         return {"uid": f"event_{number}", "position": number, **_EVENT_DEFAULTS}
-    if table in baseline.STATE or table == "actor_baseline":
+    if table in baseline.STATE or table in ("actor_baseline", "actor_score"):
         return dict(_STATE_DEFAULTS)
     return {"uid": f"{table}_{number}", **EXAMPLE_DEFAULTS}
 

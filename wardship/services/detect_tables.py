@@ -15,12 +15,12 @@ from typing import Any
 
 import duckdb
 
-from wardship.analysis import event
+from wardship.analysis import baseline, event
 from wardship.ingest.telemetry import addresses
 from wardship.ingest.telemetry.work_folder import work_folder
 from wardship.model.activity import ACTIVITY
 from wardship.model.alert import ChangeWindow
-from wardship.model.baseline import BASELINE, PEER_ACTION
+from wardship.model.baseline import BASELINE, PEER_ACTION, SCORE
 from wardship.model.errors import Unavailable
 from wardship.model.facts import FACTS
 from wardship.sdk.action_class import ACTION_CLASS, action_classes
@@ -114,11 +114,18 @@ def _written(db: duckdb.DuckDBPyConnection, folder: Path, name: str, columns: Ma
 
 
 def _baselines(db: duckdb.DuckDBPyConnection, folder: Path) -> list[Table]:
-    del db, folder
-    return [
-        Table(name="actor_baseline", columns=BASELINE, files=()),
-        Table(name="peer_action", columns=PEER_ACTION, files=()),
-    ]
+    """What was usual when the newest day of the events began, and how each actor's days compare with it."""
+    found = db.execute("SELECT max(time) FROM event").fetchone()
+    as_of = found[0].replace(tzinfo=UTC) if found and found[0] else datetime(2000, 1, 1, tzinfo=UTC)
+    made = []
+    for name, columns, select in (
+        ("actor_baseline", BASELINE, baseline.actor_baseline(as_of)),
+        ("peer_action", PEER_ACTION, baseline.peer_action(as_of)),
+        ("actor_score", SCORE, baseline.score("event")),
+    ):
+        made.append(_written(db, folder, name, columns, select))
+        db.execute(f'CREATE VIEW "{name}" AS {duckdb_select(made[-1])}')
+    return made
 
 
 def _provisioners(db: duckdb.DuckDBPyConnection, folder: Path, declared: Mapping[str, str]) -> Table:
