@@ -29,18 +29,21 @@ WITH identity AS (
     SELECT i, h, CAST(floor(rate * (0.6 + 0.8 * random()) + random()) AS INTEGER) AS n FROM identity
     WHERE CASE WHEN h % 10 < 5 THEN TRUE WHEN h % 10 < 8 THEN isodow(DATE '{day}') < 6
         WHEN h % 10 < 9 THEN isodow(DATE '{day}') = 1 + h % 5 ELSE random() < 0.2 END
-), one AS (SELECT i, h, random() AS r1, random() AS r2, random() AS r3, random() AS r4, unnest(range(n)) AS k FROM chosen)
+), one AS (
+    SELECT i, h, random() AS r1, random() AS r2, random() AS r3, random() AS r4, unnest(range(n)) AS k FROM chosen
+)
 SELECT md5(i || '/' || k || '/{day}') AS uid,
-    DATE '{day}' + to_seconds(CAST(CASE WHEN h % 3 = 0 THEN r1 * 86399 ELSE ((h // 8) % 14 + r1 * 9) * 3600 END AS BIGINT))
-        AS time,
+    DATE '{day}' + to_seconds(CAST(
+        CASE WHEN h % 3 = 0 THEN r1 * 86399 ELSE ((h // 8) % 14 + r1 * 9) * 3600 END AS BIGINT)) AS time,
     'aws.cloudtrail' AS source, 6003 AS class_uid, 'aws:111111111111' AS actor_authority, 'AIDA' || i AS actor_id,
     'svc-' || i AS actor_name, CASE WHEN h % 2 = 0 THEN 'role' ELSE 'user' END AS actor_kind,
     CASE WHEN h % 2 = 0 THEN 'job-' || CAST(floor(r1 * 1e6) AS INTEGER) END AS session, NULL AS on_behalf_of,
     CASE WHEN h % 2 = 1 THEN 'AKIA' || i END AS credential_id, 'access_key' AS credential_type,
-    'service' || (hash(i, floor(r2 * r2 * 9), 1) % 40) || '.amazonaws.com' AS service,
-    'Operation' || (hash(i, floor(r2 * r2 * 9), 2) % 60) AS operation, r2 > 0.8 AS mutating, FALSE AS interactive,
+    'service' || (hash(h % 60, floor(r2 * r2 * 9), 1) % 40) || '.amazonaws.com' AS service,
+    'Operation' || (hash(h % 60, floor(r2 * r2 * 9), 2) % 60) AS operation, r2 > 0.8 AS mutating, FALSE AS interactive,
     'AWS::S3::Object' AS resource_type,
-    'arn:aws:s3:::bucket-' || (hash(i, floor(r3 * 3)) % 900) || '/key/' || CAST(floor(r1 * 1e6) AS INTEGER) AS resource_id,
+    'arn:aws:s3:::bucket-' || (hash(i, floor(r3 * 3)) % 900) || '/key/' || CAST(floor(r1 * 1e6) AS INTEGER)
+        AS resource_id,
     NULL AS resource_name, '111111111111' AS account, 'eu-west-1' AS region, '10.1.1.1' AS src_ip,
     '10.' || (h % 200) || '.' || CAST(floor(r4 * r4 * 2.5) AS INTEGER) || '.0/24' AS src_network,
     CAST(64500 + h % 20 AS INTEGER) AS src_asn, 'ES' AS src_country,
@@ -184,7 +187,27 @@ def _digest(state: Any) -> str:
 
 
 def _score(folder: str, day: str) -> dict[str, Any]:
-    raise NotImplementedError
+    """What is usual for every actor, and how the newest day compares with it."""
+    from wardship.analysis import baseline
+    from wardship.model.activity import ACTIVITY
+    from wardship.model.baseline import SCORE
+    from wardship.services import usage
+    from wardship.store import state
+    from wardship.store.engine import Table, read_table
+    from wardship.store.workspace import Workspace
+
+    scored = FIRST + timedelta(days=int(day))
+    with Workspace.open(Path(folder) / "ws", clock=_clock) as ws, tempfile.TemporaryDirectory() as made:
+        files = sorted((ws.activity / "aws.cloudtrail" / scored.isoformat()).glob("*.parquet"))
+        events = Table(name="event", columns=ACTIVITY, files=files)
+        as_of = datetime(scored.year, scored.month, scored.day, tzinfo=UTC)
+        began = time.process_time()
+        tables = usage.baselines(ws, usage.current(ws), as_of, Path(made))
+        between = time.process_time()
+        (scores,) = state.derive([events, *tables], {"actor_score": (SCORE, baseline.score())}, Path(made))
+        spent = time.process_time() - between
+        actors = sum(1 for _row in read_table(scores.files[0], ["actor_id"]))
+    return {"baseline_cpu_s": between - began, "cpu_s": spent, "actors": actors}
 
 
 if __name__ == "__main__":

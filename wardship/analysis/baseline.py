@@ -7,12 +7,28 @@ already are: `in_dialect` carries them over. The questions to the state run in D
 The laws of the state, which `merge` keeps and tests/analysis/test_baseline.py holds it to: for any split of the events
 into batches, in any order, merging their deltas gives what one delta of all events gives.
 """
+# ruff: noqa: S608 - queries are put together from our own names; what users say is a parameter
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
-from wardship.model.baseline import APPENDED, MERGED, MOST_KEYS, STATE
+from wardship.model.baseline import APPENDED, BASELINE, MATURE_DAYS, MERGED, MOST_KEYS, PEER_ACTION, SCORE, STATE
+
+WINDOW_DAYS = 90
+MEMORY_DAYS = 400
+"""Figures are of the last WINDOW_DAYS; of an actor with fewer than MATURE_DAYS active ones among them (a weekly or
+monthly one), of the last MEMORY_DAYS, which also say what its gaps and its rhythm are."""
+
+USUAL_HOUR = 0.25 / 168
+"""Share of an actor's use from which an hour of the week is usual: a quarter of what it had if all were equal."""
+
+FEW_PEERS = 0.1
+"""Share of the peers: what fewer do is unlike them."""
+
+_LEAST_PEERS = 3
+_MAIN_SERVICE = 0.05  # share of its events from which a service says what an actor is
 
 # ------------------------------------------------------------------ who acted, and how things are called
 
@@ -130,14 +146,14 @@ def delta(table: str, *, events: str = "activity", where: str = "TRUE") -> str:
     key = ", ".join(expressions)
     # Two projections, so that no engine takes a name for the column that is made beside it.
     rows = (
-        f"SELECT {key}, {counted} FROM"  # noqa: S608 - our own names, here and below
+        f"SELECT {key}, {counted} FROM"
         f" (SELECT {named}, {_READ} FROM (SELECT * FROM {events} WHERE {wanted} AND ({where})) AS chosen) AS named"
         f" GROUP BY {key}"
     )
     if not _SHORTENED.keys() & expressions.keys():
-        return f"SELECT {_typed(table)} FROM ({rows}) AS counted"  # noqa: S608
+        return f"SELECT {_typed(table)} FROM ({rows}) AS counted"
     short = ", ".join(f"{_SHORTENED[c](c)} AS {c}" if c in _SHORTENED else c for c in STATE[table])
-    return _grouped(table, f"SELECT {short} FROM ({rows}) AS long")  # noqa: S608
+    return _grouped(table, f"SELECT {short} FROM ({rows}) AS long")
 
 
 def merge(table: str, rows: str, *, most: int = MOST_KEYS) -> str:
@@ -153,7 +169,7 @@ def merge(table: str, rows: str, *, most: int = MOST_KEYS) -> str:
     columns = ", ".join(f"m.{name}" for name in STATE[table])
     key = " || '|' || ".join(f"coalesce(CAST(m.{name} AS VARCHAR), '~')" for name in keys(table))
     return (
-        f"WITH merged AS ({merged}),"  # noqa: S608
+        f"WITH merged AS ({merged}),"
         f" large AS (SELECT authority, actor_id FROM merged GROUP BY authority, actor_id HAVING count(*) > {limit}),"
         f" placed AS (SELECT {columns}, row_number() OVER (PARTITION BY m.authority, m.actor_id ORDER BY md5({key}))"
         " AS place FROM merged AS m JOIN large AS l ON m.authority = l.authority AND m.actor_id = l.actor_id)"
@@ -178,11 +194,272 @@ def in_dialect(sql: str, dialect: str) -> str:
     return tree.sql(dialect=dialect)
 
 
+# ------------------------------------------------------------------ what is usual
+
+
+def actor_baseline(as_of: datetime, *, window_days: int = WINDOW_DAYS) -> str:
+    """SELECT of BASELINE from the tables of STATE: every actor as it looked when the day of `as_of` (UTC) began.
+
+    Days from then on are left out. Hours are asked of whole quarters: what the state holds of the running one counts.
+    An hour's share is half its own events and a quarter of each neighbour's. Who has been watched for w weeks has not
+    been seen often in each hour of each day, so 1 / (w + 1) of that share is the mean of the same hour of all working
+    days, or of both weekend days.
+    """
+    today = _day(as_of)
+    return _cast(
+        BASELINE,
+        f"""
+WITH of_day AS (
+    SELECT authority, actor_id, day, sum(events) AS events, sum(failures) AS failures, sum(mutating) AS mutating,
+        sum(interactive) AS interactive
+    FROM actor_day WHERE day >= {today} - {MEMORY_DAYS} AND day < {today}
+    GROUP BY authority, actor_id, day
+), known AS (
+    SELECT authority, actor_id, max(actor_kind) AS actor_kind, max(actor_name) AS actor_name,
+        min(first_at) AS first_at, max(last_at) AS last_at
+    FROM actor_day WHERE day < {today} GROUP BY authority, actor_id
+), gap AS (
+    SELECT authority, actor_id, list_max(gaps) AS longest, list_median(gaps) AS usual FROM (
+        SELECT authority, actor_id, list_transform(range(2, len(days) + 1), lambda i: days[i] - days[i - 1]) AS gaps
+        FROM (SELECT authority, actor_id, list_sort(list(day)) AS days FROM of_day GROUP BY authority, actor_id))
+), span AS (
+    SELECT authority, actor_id, count(*) AS active_days,
+        CASE WHEN count(*) FILTER (WHERE day >= {today} - {window_days}) >= {MATURE_DAYS} THEN {today} - {window_days}
+            ELSE {today} - {MEMORY_DAYS} END AS start,
+        max(events) FILTER (WHERE day BETWEEN {today} - 372 AND {today} - 358) AS year_ago_events
+    FROM of_day GROUP BY authority, actor_id
+), volume AS (
+    SELECT authority, actor_id, sum(events) AS events, sum(failures) AS failures, sum(mutating) AS mutating,
+        sum(interactive) AS interactive, median(events) AS median_events, mad(events) AS mad_events,
+        count(*) FILTER (WHERE {_weekend("day")}) AS weekend_days,
+        median(events) FILTER (WHERE {_weekend("day")}) AS weekend_events,
+        sum(events) FILTER (WHERE {_weekend("day")}) AS at_weekends,
+        count(*) FILTER (WHERE {_month_end("day")}) AS month_end_days,
+        median(events) FILTER (WHERE {_month_end("day")}) AS month_end_events,
+        count(*) AS days, date_diff('day', min(day), max(day)) + 1 AS of_days
+    FROM of_day JOIN span USING (authority, actor_id) WHERE day >= start GROUP BY authority, actor_id
+), counted AS (
+    SELECT authority, actor_id, hour_of_week, CAST(sum(events) AS DOUBLE) AS events FROM actor_hour
+    WHERE quarter BETWEEN date_trunc('quarter', {today} - {window_days}) AND {today}
+    GROUP BY authority, actor_id, hour_of_week
+), week AS (
+    SELECT authority, actor_id, list_sum(counts) AS total, list_transform(range(168), lambda i:
+        coalesce(counts[list_position(hours, i)], 0)) AS own
+    FROM (SELECT authority, actor_id, list(hour_of_week) AS hours, list(events) AS counts FROM counted
+        GROUP BY authority, actor_id)
+), smooth AS (
+    SELECT authority, actor_id, total, own, list_transform(range(168), lambda i:
+        (own[(i + 167) % 168 + 1] + 2 * own[i + 1] + own[(i + 1) % 168 + 1]) / 4) AS near FROM week
+), pooled AS (
+    SELECT authority, actor_id, total, own, near, list_transform(range(48), lambda i: CASE WHEN i < 24
+        THEN (near[i + 1] + near[i + 25] + near[i + 49] + near[i + 73] + near[i + 97]) / 5
+        ELSE (near[i + 97] + near[i + 121]) / 2 END) AS pool FROM smooth
+), share AS (
+    SELECT authority, actor_id, total, own, 7 / (7 + of_days) AS w, list_transform(range(168), lambda i:
+        ((1 - w) * near[i + 1] + w * pool[i % 24 + CASE WHEN i < 120 THEN 1 ELSE 25 END]) / total) AS shares
+    FROM pooled JOIN volume USING (authority, actor_id)
+), habit AS (
+    SELECT authority, actor_id, list_aggregate(list_transform(shares, lambda x: CASE WHEN x < {USUAL_HOUR} THEN '0'
+            ELSE substr('1123456789', CAST(round(9 * x / most) AS INTEGER) + 1, 1) END), 'string_agg', '') AS hours,
+        list_sum(list_transform(range(1, 169), lambda i: CASE WHEN shares[i] < {USUAL_HOUR} THEN own[i] ELSE 0 END))
+            / total AS off_hours_share
+    FROM (SELECT *, list_max(shares) AS most FROM share)
+), action AS (
+    SELECT authority, actor_id, count(DISTINCT service) AS services,
+        count(DISTINCT service || ' ' || operation) AS actions
+    FROM actor_action WHERE first_at < {today} GROUP BY authority, actor_id
+), network AS (
+    SELECT authority, actor_id, count(DISTINCT src_network) AS networks, count(DISTINCT src_asn) AS asns,
+        count(DISTINCT src_country) AS countries, count(*) >= {MOST_KEYS} AS capped
+    FROM actor_network WHERE first_at < {today} GROUP BY authority, actor_id
+), agent AS (
+    SELECT authority, actor_id, count(DISTINCT agent) AS agents, count(*) >= {MOST_KEYS} AS capped
+    FROM actor_agent WHERE first_at < {today} GROUP BY authority, actor_id
+), full_action AS (
+    SELECT authority, actor_id FROM actor_action GROUP BY authority, actor_id HAVING count(*) >= {MOST_KEYS * 10}
+), one AS (
+    SELECT k.*, s.active_days, s.active_days >= {MATURE_DAYS} AS mature,
+        v.events, v.failures, v.mutating, v.interactive,
+        v.median_events, v.mad_events, s.year_ago_events, v.at_weekends, v.days, v.of_days,
+        CASE WHEN v.weekend_days >= 4 THEN v.weekend_events END AS weekend_events,
+        CASE WHEN v.month_end_days >= 4 THEN v.month_end_events END AS month_end_events,
+        h.hours, h.off_hours_share, g.longest AS longest_gap_days, g.usual AS usual_gap_days,
+        v.weekend_days, a.services, a.actions, n.networks, n.asns, n.countries, t.agents,
+        coalesce(n.capped, FALSE) OR coalesce(t.capped, FALSE) OR f.actor_id IS NOT NULL AS capped
+    FROM known AS k LEFT JOIN span AS s USING (authority, actor_id) LEFT JOIN volume AS v USING (authority, actor_id)
+    LEFT JOIN gap AS g USING (authority, actor_id) LEFT JOIN habit AS h USING (authority, actor_id)
+    LEFT JOIN action AS a USING (authority, actor_id) LEFT JOIN network AS n USING (authority, actor_id)
+    LEFT JOIN agent AS t USING (authority, actor_id) LEFT JOIN full_action AS f USING (authority, actor_id)
+), {_peers(today)}
+SELECT o.* EXCLUDE (active_days, mature),
+    coalesce(o.active_days, 0) AS active_days, coalesce(o.mature, FALSE) AS mature,
+    o.failures / o.events AS failure_rate, o.mutating / o.events AS mutating_share,
+    o.interactive / o.events AS interactive_share, coalesce(o.at_weekends, 0) / o.events AS weekend_share,
+    CASE WHEN NOT coalesce(o.mature, FALSE) THEN NULL
+        WHEN o.usual_gap_days = 1 AND o.days >= 0.5 * o.of_days AND o.weekend_days <= 0.1 * o.days THEN 'weekdays'
+        WHEN o.usual_gap_days = 1 AND o.days >= 0.5 * o.of_days THEN 'daily'
+        WHEN o.usual_gap_days BETWEEN 6 AND 8 THEN 'weekly'
+        WHEN o.usual_gap_days BETWEEN 26 AND 32 THEN 'monthly'
+        ELSE 'bursty' END AS rhythm,
+    p.peers, p.peer_actors
+FROM one AS o LEFT JOIN peer AS p USING (authority, actor_id)
+""",
+    )
+
+
+def _peers(today: str) -> str:
+    """CTEs that end with `peer` (authority, actor_id, peers, peer_actors), from `one`.
+
+    Mature actors of one kind with the same main services are peers, from three of them on. All others are counted to
+    the group that does most of what they do, if it does at least half.
+    """
+    return f"""served AS (
+    SELECT authority, actor_id, service, sum(events) AS events FROM actor_action WHERE first_at < {today}
+    GROUP BY authority, actor_id, service
+), main AS (
+    SELECT authority, actor_id, string_agg(service, ',' ORDER BY service) AS services FROM (
+        SELECT *, sum(events) OVER (PARTITION BY authority, actor_id) AS every FROM served)
+    WHERE events >= {_MAIN_SERVICE} * every GROUP BY authority, actor_id
+), alike AS (
+    SELECT o.authority, o.actor_id, coalesce(o.actor_kind, 'unknown') || ':' || substr(md5(m.services), 1, 12) AS peers
+    FROM one AS o JOIN main AS m USING (authority, actor_id) WHERE o.mature
+), crowd AS (
+    SELECT peers, count(*) AS members FROM alike GROUP BY peers HAVING count(*) >= {_LEAST_PEERS}
+), done AS (
+    SELECT DISTINCT authority, actor_id, service, operation FROM actor_action WHERE first_at < {today}
+), typical AS (
+    SELECT peers, members, service, operation FROM alike JOIN crowd USING (peers) JOIN done USING (authority, actor_id)
+    GROUP BY peers, members, service, operation HAVING count(*) >= 0.5 * members
+), single AS (
+    SELECT authority, actor_id FROM one
+    WHERE (authority, actor_id) NOT IN (SELECT (authority, actor_id) FROM alike JOIN crowd USING (peers))
+), nearest AS (
+    SELECT authority, actor_id, arg_max(peers, (shared, members, peers)) AS peers, max(shared) AS shared FROM (
+        SELECT d.authority, d.actor_id, t.peers, t.members, count(*) AS shared FROM single JOIN done AS d
+        USING (authority, actor_id) JOIN typical AS t USING (service, operation) GROUP BY ALL)
+    GROUP BY authority, actor_id
+), member AS (
+    SELECT authority, actor_id, peers FROM alike JOIN crowd USING (peers)
+    UNION ALL SELECT n.authority, n.actor_id, n.peers FROM nearest AS n JOIN action AS a USING (authority, actor_id)
+    WHERE n.shared >= 0.5 * a.actions
+), peer AS (
+    SELECT authority, actor_id, peers, count(*) OVER (PARTITION BY peers) AS peer_actors FROM member
+)"""
+
+
+def peer_action(as_of: datetime) -> str:
+    """SELECT of PEER_ACTION from `actor_baseline` and the state: what the mature actors of each group do."""
+    return _cast(
+        PEER_ACTION,
+        f"""
+WITH member AS (SELECT authority, actor_id, peers FROM actor_baseline WHERE mature AND peers IS NOT NULL),
+crowd AS (SELECT peers, count(*) AS members FROM member GROUP BY peers),
+done AS (SELECT DISTINCT authority, actor_id, service, operation FROM actor_action WHERE first_at < {_day(as_of)})
+SELECT peers, service, operation, count(*) AS actors, count(*) / members AS share
+FROM member JOIN crowd USING (peers) JOIN done USING (authority, actor_id) GROUP BY peers, members, service, operation
+""",
+    )
+
+
+# ------------------------------------------------------------------ what is not
+
+
+def score(events: str = "event") -> str:
+    """SELECT of SCORE: each actor's day in `events` (columns of ACTIVITY) beside its baseline, its peers and the state.
+
+    The tables are `actor_baseline`, `peer_action` and those of STATE. What was first seen on the day itself is new,
+    whether the state has been told of the events already or not.
+    """
+    new = {
+        "new_services": ("actor_action", "service"),
+        "new_networks": ("actor_network", "src_network"),
+        "new_asns": ("actor_network", "src_asn"),
+        "new_countries": ("actor_network", "src_country"),
+        "new_agents": ("actor_agent", "agent"),
+    }
+    counted = ", ".join(
+        f"""{name} AS (
+    SELECT authority, actor_id, day, count(*) AS n FROM (
+        SELECT authority, actor_id, {column}, min(day) AS day FROM seen WHERE {column} IS NOT NULL
+        GROUP BY authority, actor_id, {column}) AS s
+    WHERE NOT EXISTS (SELECT 1 FROM {table} AS k WHERE k.authority = s.authority AND k.actor_id = s.actor_id
+        AND k.{column} = s.{column} AND k.first_at < s.day) GROUP BY authority, actor_id, day
+)"""
+        for name, (table, column) in new.items()
+    )
+    told = ", ".join(f"CASE WHEN b.mature AND NOT b.capped THEN coalesce({name}.n, 0) END AS {name}" for name in new)
+    joined = " ".join(f"LEFT JOIN {name} USING (authority, actor_id, day)" for name in new)
+    return _cast(
+        SCORE,
+        f"""
+WITH seen AS (
+    SELECT authority, actor_id, day, hour_of_week, service, operation, src_network, src_asn, src_country,
+        {agent_of("user_agent")} AS agent, sum(events) AS events, sum(failures) AS failures
+    FROM (
+        SELECT {AUTHORITY} AS authority, {ACTOR_ID} AS actor_id, CAST(time AS DATE) AS day,
+            {HOUR_OF_WEEK} AS hour_of_week, service, operation, src_network, src_asn, src_country, user_agent,
+            count(*) AS events, count(*) FILTER (WHERE outcome = 'failure') AS failures
+        FROM {events} WHERE {_NAMED} GROUP BY ALL)
+    GROUP BY ALL
+), of_day AS (
+    SELECT s.authority, s.actor_id, s.day, sum(s.events) AS events, sum(s.failures) AS failures,
+        sum(s.events) FILTER (WHERE substr(b.hours, CAST(s.hour_of_week AS INTEGER) + 1, 1) = '0') AS off_hours
+    FROM seen AS s LEFT JOIN actor_baseline AS b USING (authority, actor_id) GROUP BY ALL
+), {counted}, act AS (
+    SELECT authority, actor_id, service, operation, min(day) AS day FROM seen GROUP BY ALL
+), new_act AS (
+    SELECT * FROM act AS s WHERE NOT EXISTS (SELECT 1 FROM actor_action AS k WHERE k.authority = s.authority
+        AND k.actor_id = s.actor_id AND k.service = s.service AND k.operation = s.operation AND k.first_at < s.day)
+), new_actions AS (
+    SELECT a.authority, a.actor_id, a.day, count(*) AS n, count(*) FILTER (WHERE b.peers IS NOT NULL
+        AND coalesce(p.share, 0) < {FEW_PEERS}) AS unlike
+    FROM new_act AS a LEFT JOIN actor_baseline AS b USING (authority, actor_id)
+    LEFT JOIN peer_action AS p ON p.peers = b.peers AND p.service = a.service AND p.operation = a.operation
+    GROUP BY a.authority, a.actor_id, a.day
+), expected AS (
+    SELECT d.*, coalesce(b.mature, FALSE) AS mature, greatest(
+            CASE WHEN {_weekend("d.day")} THEN coalesce(b.weekend_events, b.median_events) ELSE b.median_events END,
+            CASE WHEN {_month_end("d.day")} THEN b.month_end_events END, b.year_ago_events) AS usual_events,
+        coalesce(d.day - lag(d.day) OVER (PARTITION BY d.authority, d.actor_id ORDER BY d.day),
+            d.day - CAST(b.last_at AS DATE)) AS idle_days
+    FROM of_day AS d LEFT JOIN actor_baseline AS b USING (authority, actor_id)
+)
+SELECT e.*, CASE WHEN b.mature THEN coalesce(e.off_hours, 0) END AS off_hours_events,
+    CASE WHEN b.mature
+        THEN (e.events - e.usual_events) / greatest(1.4826 * b.mad_events, sqrt(e.usual_events), 1) END AS volume_z,
+    CASE WHEN b.mature THEN (e.failures - e.events * b.failure_rate)
+        / sqrt(e.events * b.failure_rate * (1 - b.failure_rate) + 1) END AS failure_z,
+    CASE WHEN b.mature AND NOT b.capped THEN coalesce(a.n, 0) END AS new_actions,
+    CASE WHEN b.peers IS NOT NULL AND NOT b.capped THEN coalesce(a.unlike, 0) END AS new_actions_unlike_peers, {told}
+FROM expected AS e LEFT JOIN actor_baseline AS b USING (authority, actor_id)
+LEFT JOIN new_actions AS a USING (authority, actor_id, day) {joined}
+""",
+    )
+
+
+def _day(as_of: datetime) -> str:
+    return f"DATE '{as_of.astimezone(UTC).date().isoformat()}'"
+
+
+def _weekend(day: str) -> str:
+    return f"isodow({day}) > 5"
+
+
+def _month_end(day: str) -> str:
+    """The last two and the first two days of a month."""
+    return f"(day({day}) <= 2 OR day({day} + 2) <= 2)"
+
+
+def _cast(columns: Mapping[str, str], rows: str) -> str:
+    typed = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in columns.items())
+    return f"SELECT {typed} FROM ({rows}) AS answer"
+
+
 def _grouped(table: str, rows: str) -> str:
     """One row a key."""
     key = ", ".join(keys(table))
     merged = ", ".join(f"{MERGED[name]}({name}) AS {name}" for name in STATE[table] if name in MERGED)
-    return f"SELECT {_typed(table)} FROM (SELECT {key}, {merged} FROM ({rows}) AS parts GROUP BY {key}) AS merged"  # noqa: S608
+    return f"SELECT {_typed(table)} FROM (SELECT {key}, {merged} FROM ({rows}) AS parts GROUP BY {key}) AS merged"
 
 
 def _typed(table: str) -> str:

@@ -154,3 +154,24 @@ PEER_ACTION: Mapping[str, str] = {
 """The table `peer_action`: what is usual in a group of peers."""
 
 MATURE_DAYS = 14
+
+SCORE: Mapping[str, str] = {
+    **_ACTOR,
+    "day": "DATE",
+    "mature": "BOOLEAN",  # not mature: what follows is NULL where it would compare with too little
+    "events": "BIGINT",
+    "usual_events": "DOUBLE",  # of such a day: weekend, turn of the month and the season of last year considered
+    "volume_z": "DOUBLE",  # (events - usual) / greatest(1.4826 * mad, sqrt(usual), 1)
+    "off_hours_events": "BIGINT",
+    "failures": "BIGINT",
+    "failure_z": "DOUBLE",  # more failures than its failure rate lets expect, in standard deviations
+    "idle_days": "INTEGER",  # since it was last active; NULL: never seen before
+    "new_services": "BIGINT",  # not known before this day, as in the rest
+    "new_actions": "BIGINT",
+    "new_actions_unlike_peers": "BIGINT",  # of them (of a young actor: of all), those that few of its peers do
+    "new_networks": "BIGINT",
+    "new_asns": "BIGINT",
+    "new_countries": "BIGINT",
+    "new_agents": "BIGINT",
+}
+"""What `analysis.baseline.score` tells of an actor's day. NULL in new_*: too young, or it has more than is kept."""

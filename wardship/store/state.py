@@ -151,8 +151,8 @@ def advance(
         if newest is None or (newest.id <= before.batch and before.files):
             return before
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        made = _Maker(before, making, memory_mb=memory_mb, spill=spill)
-        with made:
+        with _Duck(memory_mb, spill / f"state-{os.getpid()}") as duck:
+            made = _Maker(before, making, duck)
             new = telemetry.live_files(db, batches_after=before.batch)
             for group in _groups([one for one in new if one.batches[0] <= newest.id]):
                 hold()
@@ -160,7 +160,7 @@ def advance(
                 mixed = any(one.batches[0] <= before.batch or one.batches[-1] > newest.id for one in group)
                 where = f"batch > {before.batch} AND batch <= {newest.id}" if mixed else "TRUE"
                 made.add(events, where, hold)
-            files = made.files
+        files = made.files
         after = Generation(
             folder=folder,
             number=before.number + 1,
@@ -173,6 +173,25 @@ def advance(
         hold(lambda: _write_manifest(after))
         _sweep(after)
         return after
+
+
+def derive(
+    shown: Sequence[Table], made: Mapping[str, tuple[Mapping[str, str], str]], folder: Path, *, memory_mb: int = 1024
+) -> list[Table]:
+    """Tables made of tables: name -> (columns, SQL in DuckDB's dialect), each written to `folder` as Parquet.
+
+    A later one may ask an earlier one. What `memory_mb` cannot hold is put into the folder meanwhile.
+    """
+    derived: list[Table] = []
+    with _Duck(memory_mb, folder / "spill") as duck:
+        for table in shown:
+            duck.run(f'CREATE TEMP VIEW "{table.name}" AS {duckdb_select(table)}')
+        for name, (columns, sql) in made.items():
+            path = folder / f"{name}.parquet"
+            duck.run(f"COPY ({sql}) TO {_text(str(path))} (FORMAT parquet)")
+            derived.append(Table(name=name, columns=columns, files=(path,)))
+            duck.run(f'CREATE TEMP VIEW "{name}" AS {duckdb_select(derived[-1])}')
+    return derived
 
 
 # ---------------------------------------------------------------- one writer
@@ -228,26 +247,18 @@ def _groups(files: Sequence[telemetry.LiveFile]) -> Iterator[list[telemetry.Live
 # ---------------------------------------------------------------- making files
 
 
-class _Maker:
-    """Makes the files of the next generation, step by step. `files` are those that count after what was added."""
+class _Duck(contextlib.AbstractContextManager["_Duck"]):
+    """DuckDB with bounded memory; what it cannot hold goes to `spill`, which is gone afterwards."""
 
-    def __init__(self, before: Generation, making: Making, *, memory_mb: int, spill: Path) -> None:
-        self._folder = before.folder
-        self._number = before.number + 1
-        self._made = 0
-        self._making = making
-        self._memory_mb = memory_mb
-        self._spill = spill / f"state-{os.getpid()}"
-        self.files: dict[str, list[StateFile]] = {table: list(before.files.get(table, ())) for table in STATE}
-
-    def __enter__(self) -> None:
+    def __init__(self, memory_mb: int, spill: Path) -> None:
         import duckdb
 
+        self._spill = spill
         self._error = duckdb.Error
         self._db = duckdb.connect(
             config={
-                "memory_limit": f"{self._memory_mb}MB",
-                "temp_directory": str(self._spill),
+                "memory_limit": f"{memory_mb}MB",
+                "temp_directory": str(spill),
                 "threads": "2",
                 "preserve_insertion_order": "false",
                 "autoinstall_known_extensions": "false",
@@ -259,9 +270,34 @@ class _Maker:
         self._db.close()
         shutil.rmtree(self._spill, ignore_errors=True)
 
+    def run(self, sql: str) -> int:
+        """Runs one statement; the number of rows that it wrote, 0 for one that writes none."""
+        try:
+            done = self._db.execute(sql).fetchone()
+        except self._error as error:
+            raise Unavailable(
+                _("DuckDB: %(error)s") % {"error": first_line(error)},
+                system="duckdb",
+                operation="count",
+                advice=_("make room on the disk of the workspace; what was known before still counts"),
+            ) from None
+        return int(done[0]) if done else 0
+
+
+class _Maker:
+    """Makes the files of the next generation, step by step. `files` are those that count after what was added."""
+
+    def __init__(self, before: Generation, making: Making, duck: _Duck) -> None:
+        self._folder = before.folder
+        self._number = before.number + 1
+        self._made = 0
+        self._making = making
+        self._duck = duck
+        self.files: dict[str, list[StateFile]] = {table: list(before.files.get(table, ())) for table in STATE}
+
     def add(self, events: Table, where: str, hold: Hold) -> None:
         """Counts the chosen events into every table."""
-        self._run(f"CREATE OR REPLACE TEMP VIEW activity AS {duckdb_select(events)}")
+        self._duck.run(f"CREATE OR REPLACE TEMP VIEW activity AS {duckdb_select(events)}")
         for table in STATE:
             delta = self._making.delta(table, where)
             if table in APPENDED:
@@ -299,7 +335,7 @@ class _Maker:
         self._made += 1
         path = self._folder / f"{table}-{self._number:06}-{self._made}.parquet"
         order = "source, day" if table == "log_day" else "authority, actor_id"
-        written = self._run(
+        written = self._duck.run(
             f"COPY (SELECT * FROM ({rows}) AS made ORDER BY {order}) TO {_text(str(path))}"  # noqa: S608 - our own
             " (FORMAT parquet, COMPRESSION zstd)"
         )
@@ -310,19 +346,6 @@ class _Maker:
     def _rows(self, table: str, files: Sequence[StateFile]) -> str:
         paths = [self._folder / one.name for one in files]
         return duckdb_select(Table(name=table, columns=STATE[table], files=paths))
-
-    def _run(self, sql: str) -> int:
-        """Runs one statement; the number of rows it wrote, 0 for others."""
-        try:
-            done = self._db.execute(sql).fetchone()
-        except self._error as error:
-            raise Unavailable(
-                _("DuckDB: %(error)s") % {"error": first_line(error)},
-                system="duckdb",
-                operation="count",
-                advice=_("make room on the disk of the workspace; what was known before still counts"),
-            ) from None
-        return int(done[0]) if done else 0
 
 
 def _generation_of(name: str) -> int:
