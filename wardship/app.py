@@ -144,7 +144,7 @@ def worker(app: App) -> Worker:
 
 
 def _connection(app: App, name: str, connector: str, settings: Mapping[str, str]) -> Connection:
-    secrets = {setting.name for setting in registry.manifest(connector, app.plugins).settings if setting.secret}
+    secrets = {setting.name for setting in registry.connectable(connector, app.plugins).settings if setting.secret}
     return Connection(
         name=name,
         connector=connector,

@@ -57,7 +57,7 @@ def add_to(root: kit.Group) -> None:
                 for one in chosen:
                     if one.name not in kept:
                         _announce(run, one, app.plugins)
-                return work.read_all(run, app, chosen, fail_on=fail_on)
+                return work.read_all(run, app, _systems(run, chosen), fail_on=fail_on)
 
     @kit.command(
         root,
@@ -108,6 +108,19 @@ def add_to(root: kit.Group) -> None:
             )
             tell.clear()
             return work.conclude(run, app, [outcome], fail_on=fail_on)
+
+
+def _systems(run: Run, chosen: list[Connection]) -> list[Connection]:
+    """Those with something to scan: a connection to a log alone has another command."""
+    from wardship.sdk import registry
+
+    logs = {one.name for one in chosen if registry.is_log(one.connector)}
+    for name in sorted(logs):
+        run.note(
+            _("%(name)s is the connection of a log; read it with: %(command)s")
+            % {"name": name, "command": f"wardship telemetry sync {name}"}
+        )
+    return [one for one in chosen if one.name not in logs]
 
 
 def _announce(run: Run, connection: Connection, plugins: tuple[str, ...]) -> None:

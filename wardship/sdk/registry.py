@@ -18,7 +18,7 @@ from wardship.model.errors import ConfigError
 from wardship.sdk.connector import Manifest
 from wardship.sdk.i18n import _
 from wardship.sdk.log_mapping import load_log, shipped_log, shipped_names
-from wardship.sdk.source import Source
+from wardship.sdk.source import Source, SourceManifest
 
 _PACKAGE = "wardship.connectors"
 
@@ -91,3 +91,18 @@ def source(name: str) -> Source:
         _("no telemetry source is called %(name)r") % {"name": name[:80]},
         advice=_("known sources: %(names)s") % {"names": ", ".join(source_names())},
     )
+
+
+def is_log(name: str) -> bool:
+    """Whether `name` is a source that is connected by its own name, because no connector reads its system."""
+    if name not in source_names():
+        return False
+    found = source(name)
+    return found.MANIFEST.connector is None and hasattr(found, "live")
+
+
+def connectable(name: str, allowed: Sequence[str] = ()) -> Manifest | SourceManifest:
+    """What a connection may be made with: a connector, or a log of a system that has none. Raises ConfigError."""
+    if name not in connector_names(allowed) and is_log(name):
+        return source(name).MANIFEST
+    return manifest(name, allowed)

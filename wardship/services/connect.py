@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,6 +21,7 @@ from wardship.model.errors import ConfigError
 from wardship.sdk import registry
 from wardship.sdk.connector import Capability, CheckResult, Connection, Manifest, SetupGuide
 from wardship.sdk.i18n import _
+from wardship.sdk.source import SourceManifest
 from wardship.store import tables
 from wardship.store.db import Database
 
@@ -49,7 +51,7 @@ def add(
             _("%(name)r is no name for a connection") % {"name": name[:64]},
             advice=_("use small letters, digits, dots and hyphens, at most 63"),
         )
-    check_settings(registry.manifest(connector, plugins), settings)
+    check_settings(registry.connectable(connector, plugins), settings)
     with db.write(actor) as writing:
         if writing.conn.scalar(sa.select(tables.connection.c.name).where(tables.connection.c.name == name)):
             raise ConfigError(
@@ -72,7 +74,7 @@ def add(
         )
 
 
-def check_settings(manifest: Manifest, settings: Mapping[str, str]) -> None:
+def check_settings(manifest: Manifest | SourceManifest, settings: Mapping[str, str]) -> None:
     """Raises ConfigError for a setting that the connector does not know, lacks, or that holds a literal secret."""
     known = {setting.name: setting for setting in manifest.settings}
     for name, value in settings.items():
@@ -153,10 +155,22 @@ def remove(db: Database, actor: str, name: str, *, cache: Path | None = None) ->
 
 def check(connection: Connection, plugins: Sequence[str] = ()) -> Sequence[CheckResult]:
     """What the connection's credential allows; reads only. Raises AuthenticationFailed."""
+    if registry.is_log(connection.connector):
+        return _check_log(connection)
     results: Sequence[CheckResult] = (
         registry.connector_module(connection.connector, plugins).connect(connection).check()
     )
     return results
+
+
+def _check_log(connection: Connection) -> Sequence[CheckResult]:
+    """A log is opened, which proves the credential; what its permissions allow shows only when it is read."""
+    log: Any = registry.source(connection.connector)
+    streams = ", ".join(stream.name for stream in log.live(connection).streams())
+    return [
+        CheckResult(permission=one.name, capability=Capability.USAGE, allowed=None, detail=streams)
+        for one in log.MANIFEST.permissions
+    ]
 
 
 def setup(connection: Connection, capability: Capability, plugins: Sequence[str] = ()) -> SetupGuide:
