@@ -37,7 +37,7 @@ telemetry_input = Table(  # a file that was imported, or one reading of a live s
 telemetry_batch = Table(  # events published in one transaction; the column `batch` of each of them
     "telemetry_batch",
     metadata,
-    Column("id", BigId, primary_key=True, autoincrement=False),  # 1, 2, 3, ... in the order of publication
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # 1, 2, 3, ... in the order of publication
     Column("input", BigInteger),  # telemetry_input.id of the first input in it
     Column("events", BigInteger, nullable=False),
     Column("added_at", Instant, nullable=False),

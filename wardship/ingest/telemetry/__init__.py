@@ -63,7 +63,7 @@ def publish_activities(
     made = telemetry.register(ws.db, source, [(name, digest, 0)])[digest]
     total = Published()
     with staging(ws) as place:
-        batch = Batch(ws, place, source, actor)
+        batch = Batch(ws, place, source, None, actor)
         batch.begin(made.id, 0)
         for position, one in enumerate(activities):
             if isinstance(one, Activity):

@@ -7,18 +7,24 @@ else has read on is left out, to be looked at anew.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 
 from wardship.ingest.quarantine import bad_item
-from wardship.ingest.telemetry.staging import Staging, no_room
+from wardship.ingest.telemetry.plain import Broken
+from wardship.ingest.telemetry.records import NoRecord, Raw, as_raw, loads
+from wardship.ingest.telemetry.staging import Segment, Staging, no_room
 from wardship.model.activity import Activity
-from wardship.model.errors import DataError
+from wardship.model.errors import DataError, Error
+from wardship.sdk.connector import DriftLog
+from wardship.sdk.source import Source
 from wardship.store import telemetry
 from wardship.store.db import Write
 from wardship.store.telemetry import NewFile, Publication, Step, Unreadable
@@ -28,8 +34,6 @@ MAX_EVENTS = 250_000
 MAX_TEXT_BYTES = 256 * 1024 * 1024
 FUTURE = timedelta(days=2)
 """An event later than this is a damaged one: clocks that are wrong are wrong by less."""
-
-_MAX_TEXT_CHARS = 8_192  # of one column; an id or a name that is longer is an attack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +71,12 @@ class _Part:
 
 
 class Batch:
-    """Collects, then publishes; used again afterwards. One source at a time."""
+    """Collects, then publishes; used again afterwards. `source` None: made-up events, which nothing is parsed for."""
 
-    def __init__(self, ws: Workspace, staging: Staging, source: str, actor: str) -> None:
+    def __init__(self, ws: Workspace, staging: Staging, name: str, source: Source | None, actor: str) -> None:
+        self.source_name = name
         self.source = source
+        self.drift = DriftLog()
         self.events = 0
         self.text_bytes = 0
         self._ws = ws
@@ -80,6 +86,9 @@ class Batch:
         self._parts: dict[int, _Part] = {}
         self._rows: BinaryIO | None = None
         self._bad: BinaryIO | None = None
+        self._raw: BinaryIO | None = None
+        self._segments: list[Segment] = []
+        self._again: dict[int, Callable[[], Iterable[Raw]]] = {}
 
     @property
     def full(self) -> bool:
@@ -89,9 +98,55 @@ class Batch:
     def empty(self) -> bool:
         return not self._parts
 
+    @property
+    def problems(self) -> Mapping[int, str]:
+        """The inputs that cannot be read to their end, and why."""
+        return {name: part.problem for name, part in self._parts.items() if part.problem}
+
+    @property
+    def unfinished(self) -> Sequence[int]:
+        """The inputs of which more is to come."""
+        return [name for name, part in self._parts.items() if part.state == "reading"]
+
     def begin(self, name: int, start: int) -> None:
         """From here on records of input `name` come; those before number `start` are published already."""
         self._parts.setdefault(name, _Part(start=start, position=start))
+
+    def take(self, name: int, position: int, raw: Raw) -> None:
+        """Raw record number `position` of an input, through the source's `parse`."""
+        assert self.source is not None  # noqa: S101 - made-up events have no raw records
+        if isinstance(raw, NoRecord):
+            self.refuse(name, position, raw.text, DataError(raw.reason))
+            return
+        try:
+            self.add(name, position, raw, list(self.source.parse(raw, self.drift)))
+        except Exception as error:
+            if isinstance(error, Error) and not isinstance(error, DataError):
+                raise  # no room: it is not the record's fault
+            self.refuse(name, position, raw, error)
+
+    def spool(
+        self, name: int, position: int, lines: bytes | bytearray, count: int, again: Callable[[], Iterable[Raw]] | None
+    ) -> None:
+        """Records [position, position + count) of an input as lines of JSON, for the source's PROJECTION.
+
+        `again`: they were made by `split`, and this reads the whole input exactly should one not be JSON.
+        """
+        self._raw = self._raw or (self._staging.folder / "raw.jsonl").open("wb")
+        first = self._segments[-1].first_line + self._segments[-1].lines if self._segments else 0
+        try:
+            self._raw.write(lines)
+            self._raw.write(b"\n")
+        except OSError as error:
+            raise no_room(error.strerror or "") from None
+        self._segments.append(Segment(first_line=first, lines=count, input=name, position=position))
+        if again is not None:
+            self._again[name] = again
+        self.events += count
+        self.text_bytes += len(lines)
+        part = self._parts[name]
+        part.position = position + count
+        part.events += count
 
     def add(self, name: int, position: int, record: Any, activities: Sequence[Activity]) -> None:
         """What record number `position` of an input said. Raises DataError for a time that no log can have."""
@@ -184,22 +239,90 @@ class Batch:
         return done
 
     def _load(self) -> None:
-        try:
-            for spool in (self._rows, self._bad):
-                if spool is not None:
-                    spool.close()
-        except OSError as error:
-            raise no_room(error.strerror or "") from None
+        if self._raw is not None:
+            self._close(self._raw)
+            self._project()
+        for spool in (self._rows, self._bad):
+            if spool is not None:
+                self._close(spool)
         if self._rows is not None:
             self._staging.load_parsed(self._staging.folder / "rows.jsonl")
         if self._bad is not None:
             self._staging.load_bad(self._staging.folder / "bad.jsonl")
 
+    def _close(self, spool: BinaryIO) -> None:
+        try:
+            spool.close()
+        except OSError as error:
+            raise no_room(error.strerror or "") from None
+
+    def _project(self) -> None:
+        """The PROJECTION over what was spooled; what it leaves goes through `parse`."""
+        source: Any = self.source
+        lines = self._staging.folder / "raw.jsonl"
+        waiting = self._staging.load_projected(lines, source.RAW, source.PROJECTION, self._segments, self._latest)
+        exactly: set[int] = set()
+        for name, position, line in self._lines_of(lines, waiting):
+            if name in exactly:
+                continue
+            part = self._parts[name]
+            try:
+                raw = as_raw(loads(line))
+            except DataError as error:
+                raw = NoRecord(text=line[:1_000].decode("utf-8", "replace"), reason=error.message)
+            if isinstance(raw, NoRecord) and name in self._again:
+                exactly.add(name)
+                continue
+            part.events -= 1
+            reached = part.position
+            self.take(name, position, raw)
+            part.position = reached
+        for name in exactly:
+            self._read_exactly(name)
+
+    def _lines_of(self, path: Path, waiting: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, bytes]]:
+        """(input, position, line) of the records (input, position), in the order of the file."""
+        firsts = {one.input: one for one in reversed(self._segments)}
+        wanted: dict[int, tuple[int, int]] = {}
+        for name, position in waiting:
+            segment = firsts[name]
+            if not segment.position <= position < segment.position + segment.lines:
+                segment = next(
+                    one
+                    for one in self._segments
+                    if one.input == name and one.position <= position < one.position + one.lines
+                )
+                firsts[name] = segment
+            wanted[segment.first_line + position - segment.position] = (name, position)
+        if not wanted:
+            return
+        last = max(wanted)
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream):
+                if number in wanted:
+                    yield (*wanted[number], line)
+                if number == last:
+                    return
+
+    def _read_exactly(self, name: int) -> None:
+        """Reads an input whose lines were not what they seemed; it lies in this batch as a whole."""
+        part = self._parts[name]
+        self._staging.drop_part(name, 0)
+        self._parts[name] = _Part(start=part.start, position=part.start, state=part.state, problem=part.problem)
+        try:
+            for position, raw in enumerate(self._again[name]()):
+                if position >= part.start:
+                    self.take(name, position, raw)
+        except Broken as error:
+            self.end(name, problem=error.message)
+
     def _forget_spool(self) -> None:
-        for spool in (self._rows, self._bad):
+        for spool in (self._rows, self._bad, self._raw):
             if spool is not None:
-                spool.close()
-        self._rows = self._bad = None
+                with contextlib.suppress(OSError):  # what could not be written was told before
+                    spool.close()
+        self._rows = self._bad = self._raw = None
+        self._segments, self._again = [], {}
 
     def _try_until_published(self, also: Callable[[Write], None] | None) -> Published:
         left: set[int] = set()
@@ -213,7 +336,7 @@ class Batch:
 
     def _publish_once(self, left: set[int], also: Callable[[Write], None] | None) -> Published:
         staging = self._staging
-        live = telemetry.live_files(self._ws.db, sources=[self.source], days=staging.days())
+        live = telemetry.live_files(self._ws.db, sources=[self.source_name], days=staging.days())
         staging.drop_published(live)
         tally = staging.tally()
         steps = []
@@ -244,20 +367,20 @@ class Batch:
         written: list[str] = []
         try:
             number = telemetry.next_batch(self._ws.db)
-            for one in staging.write_days(self.source, number):
+            for one in staging.write_days(self.source_name, number):
                 written.append(one.path)
                 files.append(one)
-            bad = staging.write_bad(self.source)
+            bad = staging.write_bad(self.source_name)
         except Exception:
             self._remove(written)
             raise
         made = Publication(
-            source=self.source,
+            source=self.source_name,
             batch=number,
             files=files,
             steps=steps,
             seen=frozenset(one.id for one in live),
-            unreadable=[Unreadable(path=bad[0], source=self.source, records=bad[1])] if bad else (),
+            unreadable=[Unreadable(path=bad[0], source=self.source_name, records=bad[1])] if bad else (),
         )
         try:
             telemetry.publish(self._ws.db, self._actor, made, also=also)

@@ -24,7 +24,7 @@ import duckdb
 import orjson
 
 from wardship.ingest.telemetry.addresses import Addresses
-from wardship.model.activity import ACTIVITY, FIELDS
+from wardship.model.activity import ACTIVITY, EARLIEST, FIELDS
 from wardship.model.errors import Error, Unavailable
 from wardship.sdk.i18n import _
 from wardship.store.telemetry import LiveFile, NewFile, new_path
@@ -44,6 +44,16 @@ class Tally:
     events: int
     first_at: datetime | None
     last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Consecutive lines of a file of raw records: those of input `input` from its record `position` on."""
+
+    first_line: int
+    lines: int
+    input: int
+    position: int
 
 
 class Staging(contextlib.AbstractContextManager["Staging"]):
@@ -84,6 +94,43 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
         columns = ", ".join(f'a."{name}"' for name in PARSED)
         with _said():
             self._db.execute(f"INSERT INTO staged SELECT {columns}, i, p, k, c FROM {_lines(rows, outer)}")  # noqa: S608
+
+    def load_projected(
+        self, lines: Path, raw: Mapping[str, str], projection: str, segments: Sequence[Segment], latest: datetime
+    ) -> list[tuple[int, int]]:
+        """Lines of raw JSON through a source's PROJECTION: the first rows of a batch. Returns (input, position) of the
+        records that it leaves to `parse`."""
+        db = self._db
+        columns = ", ".join(f'projected."{name}"' for name in FIELDS)
+        nothing = ", ".join("NULL" for _ in _GIVEN)
+        listed = ", ".join(f"({one.first_line}, {one.input}, {one.position})" for one in segments)
+        with _said():
+            db.execute(
+                "CREATE OR REPLACE TEMP VIEW raw AS SELECT *, row_number() OVER () - 1 AS position"  # noqa: S608
+                f" FROM {_lines(lines, raw)}"
+            )
+            (made,) = self._row(
+                f"""
+                INSERT INTO staged
+                SELECT {columns}, {nothing}, segment.input, segment.position + projected.position - segment.first_line,
+                    CASE WHEN projected.readable AND projected.uid IS NOT NULL AND projected.operation <> ''
+                        AND projected.service IS NOT NULL AND projected.time >= TIMESTAMP '{EARLIEST:%Y-%m-%d}'
+                        AND projected.time <= $latest
+                        AND (projected.actor_id IS NULL) = (projected.actor_authority IS NULL) THEN 0 ELSE -1 END,
+                    NULL
+                FROM ({projection}) AS projected
+                ASOF JOIN (VALUES {listed}) AS segment(first_line, input, position)
+                    ON projected.position >= segment.first_line
+                """,  # noqa: S608 - our own source's text
+                {"latest": latest.astimezone(UTC).replace(tzinfo=None)},
+            )
+            if made != segments[-1].first_line + segments[-1].lines:  # it lost rows: nothing of it can be believed
+                db.execute("DELETE FROM staged")
+                return [(one.input, one.position + line) for one in segments for line in range(one.lines)]
+            waiting = db.execute("SELECT input, position FROM staged WHERE part = -1").fetchall()
+            if waiting:
+                db.execute("DELETE FROM staged WHERE part = -1")
+        return sorted(waiting)
 
     def load_bad(self, rows: Path) -> None:
         """Lines with the columns of _BAD."""
@@ -190,6 +237,10 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
                     f" (SELECT uid FROM read_parquet([{', '.join(files)}]))"
                 )
 
+    def drop_part(self, name: int, position: int) -> None:
+        """Drops the rows of an input from record `position` on: it is read again in another way."""
+        self._db.execute("DELETE FROM staged WHERE input = ? AND position >= ?", [name, position])
+
     def drop_inputs(self, inputs: Sequence[int]) -> None:
         """Drops what came from these inputs: somebody else published it."""
         for table in ("staged", "bad", "counted"):
@@ -235,8 +286,8 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
     def _one(self, query: str) -> int:
         return int(self._row(query)[0])
 
-    def _row(self, query: str) -> tuple[Any, ...]:
-        found = self._db.execute(query).fetchone()
+    def _row(self, query: str, parameters: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
+        found = self._db.execute(query, parameters).fetchone()
         assert found is not None  # noqa: S101 - an aggregate has one row; narrows for the type checker
         return found
 

@@ -1,0 +1,342 @@
+"""Files to events. Whatever happens, each record is published once: killed anywhere, the next run goes on.
+
+A file that was imported before is known by its digest and passed over. Of a new one, records are read into batches; a
+batch is published together with how far each of its files was read, so that the next run knows where to go on. A file
+that cannot be read to its end is published up to there and stays "broken"; mended, it is another file, and what it has
+in common with the broken one are duplicates.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from wardship.ingest.telemetry import staging
+from wardship.ingest.telemetry.batch import Batch, Published
+from wardship.ingest.telemetry.blocks import blocks
+from wardship.ingest.telemetry.files import LogFile, digest_of, log_files
+from wardship.ingest.telemetry.plain import Broken
+from wardship.ingest.telemetry.records import NoRecord, Records
+from wardship.ingest.telemetry.staging import Staging
+from wardship.sdk import registry
+from wardship.sdk.source import Source
+from wardship.store import telemetry
+from wardship.store.db import Write
+from wardship.store.telemetry import Input, Window
+from wardship.store.workspace import Workspace
+
+AUTO = "auto"
+_AT_ONCE = 200  # files that are looked at before they are read
+_SAMPLE = 30  # records that tell the source of a file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """How far an import is, for whoever watches."""
+
+    done_bytes: int
+    total_bytes: int
+    files: int
+    events: int
+
+
+Watch = Callable[[Advance], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Imported:
+    """What an import did. `broken`: (file, why it could not be read to its end); `unknown`: no source knows them."""
+
+    files: int = 0
+    known: int = 0  # files that were imported before
+    events: int = 0
+    duplicates: int = 0
+    skipped: int = 0
+    quarantined: int = 0
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    sources: Counter[str] = field(default_factory=Counter)  # files of each
+    drift: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @property
+    def complete(self) -> bool:
+        return not (self.quarantined or self.broken or self.unknown)
+
+    def count(self, done: Published) -> None:
+        self.events += done.events
+        self.duplicates += done.duplicates
+        self.skipped += done.skipped
+        self.quarantined += done.quarantined
+
+
+def import_paths(
+    ws: Workspace,
+    paths: Sequence[Path],
+    source: str | Source = AUTO,
+    *,
+    actor: str,
+    stdin: BinaryIO | None = None,
+    watch: Watch | None = None,
+) -> Imported:
+    """Imports files and folders of one source, or of the one that each file's records tell (AUTO).
+
+    Raises ConfigError for a path or a source that is not there, Unavailable when there is no room: what was published
+    until then stays, and the next import goes on.
+    """
+    sources = _sources(source)
+    with staging(ws) as place:
+        files = log_files(paths, stdin or sys.stdin.buffer, place.folder)
+        work = _Import(ws, place, sources, actor)
+        work.watch(watch, total_bytes=sum(one.size_bytes for one in files))
+        for first in range(0, len(files), _AT_ONCE):
+            work.read(files[first : first + _AT_ONCE])
+        work.finish()
+        return work.told
+
+
+def import_records(
+    ws: Workspace,
+    source: Source,
+    records: Iterable[dict[str, Any]],
+    *,
+    name: str,
+    digest: str,
+    actor: str,
+    also: Callable[[Write], None] | None = None,
+) -> Imported:
+    """Publishes the records of one reading of a live log. `digest` is that reading's own id; `name` is to be shown.
+
+    `also` writes in the transaction of the last batch: the cursor, the window that is complete now.
+    """
+    told = Imported(files=1)
+    manifest = source.MANIFEST.name
+    made = telemetry.register(ws.db, manifest, [(name, digest, 0)])[digest]
+    with staging(ws) as place:
+        batch = Batch(ws, place, manifest, source, actor)
+        batch.begin(made.id, made.position)
+        for position, record in enumerate(records):
+            batch.take(made.id, position, record)
+            if batch.full:
+                told.count(batch.publish())
+        batch.end(made.id)
+        told.count(batch.publish(also=also))
+        told.drift.update(batch.drift.counts)
+    return told
+
+
+def declare(ws: Workspace, window: Window, *, actor: str) -> None:
+    """Records somebody's word that a log is complete in a window."""
+    with ws.db.write(actor) as write:
+        telemetry.declare(write, window)
+        write.audit(
+            "telemetry.declared",
+            f"telemetry:{window.source}",
+            {"authority": window.authority, "from": window.start_at.isoformat(), "to": window.end_at.isoformat()},
+        )
+
+
+def claimed_by(file: Path, name: str, sources: Sequence[Source]) -> Source | None:
+    """The source that most of the first records of a file are of; None: nobody knows them."""
+    best: tuple[int, Source] | None = None
+    samples: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for one in sources:
+        keys = tuple(one.MANIFEST.records)
+        if keys not in samples:
+            samples[keys] = _sample(file, name, keys)
+        claims = sum(1 for record in samples[keys] if one.claims(record))
+        if claims and (best is None or claims > best[0]):
+            best = claims, one
+    return best[1] if best else None
+
+
+def _sample(file: Path, name: str, keys: Sequence[str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    try:
+        for raw in itertools.islice(Records(file, name, keys), 4 * _SAMPLE):
+            if not isinstance(raw, NoRecord):
+                found.append(raw)
+            if len(found) == _SAMPLE:
+                break
+    except Broken:
+        pass  # what came before it tells
+    return found
+
+
+def _sources(source: str | Source) -> list[Source]:
+    if not isinstance(source, str):
+        return [source]
+    if source == AUTO:
+        return [registry.source(name) for name in registry.source_names()]
+    return [registry.source(source)]
+
+
+class _Import:
+    """One run over files: a batch at a time, of one source at a time."""
+
+    def __init__(self, ws: Workspace, place: Staging, sources: Sequence[Source], actor: str) -> None:
+        self.told = Imported()
+        self._ws = ws
+        self._place = place
+        self._sources = sources
+        self._actor = actor
+        self._done = self._total = 0
+        self._watch: Watch | None = None
+        self._batch: Batch | None = None
+        self._reading: dict[int, _Reading] = {}  # inputs of the batch
+        self._again: list[_Reading] = []  # those that another process has read on meanwhile
+
+    def watch(self, watch: Watch | None, *, total_bytes: int) -> None:
+        self._watch, self._total = watch, total_bytes
+
+    def read(self, files: Sequence[LogFile]) -> None:
+        """Reads some files, those of one source behind each other."""
+        looked: dict[str, list[tuple[LogFile, str]]] = {}
+        by_name: dict[str, Source] = {}
+        digests: dict[str, LogFile] = {}
+        for file in files:
+            try:
+                digests.setdefault(digest_of(file), file)
+            except OSError as error:
+                self.told.broken.append((file.name, error.strerror or ""))
+        done = {one.digest: one for one in telemetry.inputs_of(self._ws.db, list(digests)) if one.state == "done"}
+        for digest, file in digests.items():
+            source = self._source_of(file, done.get(digest))
+            if source is not None:
+                by_name[source.MANIFEST.name] = source
+                looked.setdefault(source.MANIFEST.name, []).append((file, digest))
+        for name, some in sorted(looked.items()):
+            self._read_source(by_name[name], some)
+
+    def _source_of(self, file: LogFile, done: Input | None) -> Source | None:
+        """The source of a file that is to be read; None: it was read, or nobody knows it."""
+        if done is not None and (len(self._sources) > 1 or done.source == self._sources[0].MANIFEST.name):
+            self.told.known += 1
+            self._advance(file.size_bytes)
+            return None
+        if len(self._sources) == 1:
+            return self._sources[0]
+        source = claimed_by(file.path, file.name, self._sources)
+        if source is None:
+            self._advance(file.size_bytes)
+            if file.size_bytes:
+                self.told.unknown.append(file.name)
+        return source
+
+    def _read_source(self, source: Source, files: Sequence[tuple[LogFile, str]]) -> None:
+        name = source.MANIFEST.name
+        if self._batch is None or self._batch.source_name != name:
+            self._publish()
+            self._batch = Batch(self._ws, self._place, name, source, self._actor)
+        known = telemetry.register(self._ws.db, name, [(file.name, digest, file.size_bytes) for file, digest in files])
+        for file, digest in files:
+            if known[digest].state == "done":
+                self.told.known += 1
+            else:
+                self.told.files += 1
+                self.told.sources[name] += 1
+                self._read_file(self._batch, _Reading(file=file, digest=digest, source=source), known[digest])
+            self._advance(file.size_bytes)
+
+    def _read_file(self, batch: Batch, reading: _Reading, made: Input) -> None:
+        batch.begin(made.id, made.position)
+        self._reading[made.id] = reading
+        problem = None
+        try:
+            if hasattr(reading.source, "PROJECTION"):
+                whole = self._spool(batch, reading, made)
+            else:
+                whole = self._parse(batch, reading, made)
+        except Broken as error:
+            problem = error.message
+            whole = True
+        if whole:
+            batch.end(made.id, problem=problem)
+        if batch.full:
+            self._publish()
+
+    def _parse(self, batch: Batch, reading: _Reading, made: Input) -> bool:
+        """Record by record. False: another process has read on; it is looked at again later."""
+        for position, raw in enumerate(reading.records()):
+            batch.take(made.id, position, raw)
+            if batch.full and made.id in self._publish():
+                return False
+        return True
+
+    def _spool(self, batch: Batch, reading: _Reading, made: Input) -> bool:
+        """Block by block, for the source's PROJECTION. False as `_parse`."""
+        position = 0
+        for block in blocks(reading.file.path, reading.file.name, reading.source.MANIFEST.records):
+            count = 1 if isinstance(block, NoRecord) else block.count
+            published = max(0, made.position - position)
+            if isinstance(block, NoRecord):
+                batch.take(made.id, position, block)
+            elif published < count:
+                lines = bytes(block.lines).split(b"\n", published)[-1] if published else block.lines
+                again = reading.records if block.split else None
+                batch.spool(made.id, position + published, lines, count - published, again)
+            position += count
+            if batch.full and made.id in self._publish():
+                return False
+        return True
+
+    def finish(self) -> None:
+        """Publishes the rest, and what another process was quicker with."""
+        self._publish()
+        while self._again:
+            for reading in self._again[:]:
+                self._again.remove(reading)
+                name, file = reading.source.MANIFEST.name, reading.file
+                made = telemetry.register(self._ws.db, name, [(file.name, reading.digest, file.size_bytes)])
+                if made[reading.digest].state != "done":
+                    batch = self._batch = Batch(self._ws, self._place, name, reading.source, self._actor)
+                    self._read_file(batch, reading, made[reading.digest])
+                    self._publish()
+
+    def _publish(self) -> set[int]:
+        """Publishes the batch; returns the inputs that another process has read on."""
+        if self._batch is None:
+            return set()
+        batch = self._batch
+        problems = dict(batch.problems)
+        done = batch.publish()
+        self.told.count(done)
+        self.told.drift.update(batch.drift.counts)
+        batch.drift.counts.clear()
+        left = set(done.left)
+        for name, problem in problems.items():
+            if name not in left:
+                self.told.broken.append((self._reading[name].file.name, problem))
+        self._again += [self._reading[name] for name in sorted(left)]
+        self._reading = {name: one for name, one in self._reading.items() if name in batch.unfinished}
+        self._advance(0)
+        return left
+
+    def _advance(self, read_bytes: int) -> None:
+        self._done += read_bytes
+        if self._watch is not None:
+            batch = self._batch
+            self._watch(
+                Advance(
+                    done_bytes=self._done,
+                    total_bytes=self._total,
+                    files=self.told.files + self.told.known,
+                    events=self.told.events + (batch.events if batch is not None else 0),
+                )
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """A file that is being read as of a source."""
+
+    file: LogFile
+    digest: str
+    source: Source
+
+    def records(self) -> Records:
+        return Records(self.file.path, self.file.name, self.source.MANIFEST.records)
