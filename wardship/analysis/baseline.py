@@ -200,7 +200,8 @@ def in_dialect(sql: str, dialect: str) -> str:
 def actor_baseline(as_of: datetime, *, window_days: int = WINDOW_DAYS) -> str:
     """SELECT of BASELINE from the tables of STATE: every actor as it looked when the day of `as_of` (UTC) began.
 
-    Days from then on are left out. Hours are asked of whole quarters: what the state holds of the running one counts.
+    Days from then on are left out. Hours are of the last quarter with use and the one before it, whole: what the state
+    holds of the running one counts.
     An hour's share is half its own events and a quarter of each neighbour's. Who has been watched for w weeks has not
     been seen often in each hour of each day, so 1 / (w + 1) of that share is the mean of the same hour of all working
     days, or of both weekend days.
@@ -238,10 +239,14 @@ WITH of_day AS (
         median(events) FILTER (WHERE {_month_end("day")}) AS month_end_events,
         count(*) AS days, date_diff('day', min(day), max(day)) + 1 AS of_days
     FROM of_day JOIN span USING (authority, actor_id) WHERE day >= start GROUP BY authority, actor_id
+), newest AS (
+    SELECT authority, actor_id, max(quarter) AS quarter FROM actor_hour WHERE quarter <= {today}
+    GROUP BY authority, actor_id
 ), counted AS (
-    SELECT authority, actor_id, hour_of_week, CAST(sum(events) AS DOUBLE) AS events FROM actor_hour
-    WHERE quarter BETWEEN date_trunc('quarter', {today} - {window_days}) AND {today}
-    GROUP BY authority, actor_id, hour_of_week
+    SELECT h.authority, h.actor_id, hour_of_week, CAST(sum(events) AS DOUBLE) AS events
+    FROM actor_hour AS h JOIN newest AS n ON h.authority = n.authority AND h.actor_id = n.actor_id
+        AND h.quarter BETWEEN n.quarter - INTERVAL 3 MONTH AND n.quarter
+    GROUP BY h.authority, h.actor_id, hour_of_week
 ), week AS (
     SELECT authority, actor_id, list_sum(counts) AS total, list_transform(range(168), lambda i:
         coalesce(counts[list_position(hours, i)], 0)) AS own

@@ -77,10 +77,26 @@ from wardship.cli import (  # noqa: E402 - they add themselves to `root`
     rules,
     scan,
     start,
+    usage,
     worker,
 )
 
-for _part in (start, connect, scan, mapping, inventory, finding, leaks, hook, rules, quarantine, doctor, audit, worker):
+for _part in (
+    start,
+    connect,
+    scan,
+    mapping,
+    inventory,
+    usage,
+    finding,
+    leaks,
+    hook,
+    rules,
+    quarantine,
+    doctor,
+    audit,
+    worker,
+):
     _part.add_to(root)
 
 

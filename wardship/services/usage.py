@@ -29,6 +29,7 @@ from wardship.store.workspace import Workspace
 
 _MAKING = state.Making(delta=lambda table, where: baseline.delta(table, where=where), merge=baseline.merge)
 
+_LISTED = {"TIMESTAMP": "instant", "INTEGER": "integer", "BIGINT": "integer", "DOUBLE": "number", "BOOLEAN": "boolean"}
 COLUMNS = (
     Column(name="aspect", label=N_("Aspect")),
     Column(name="value", label=N_("What")),
@@ -53,8 +54,14 @@ COLUMNS = (
 )
 """Of `rows`. Only the columns that an aspect is about have a value; `actors` says how many share the row."""
 
+BASELINE_COLUMNS = tuple(
+    Column(name=name, label=name, type=_LISTED.get(kind, "text")) for name, kind in BASELINE.items()
+)
+"""Of the row of an actor in BASELINE."""
+
 _SUMS = (
-    "sum(events) AS events, sum(failures) AS failures, min(first_at) AS first_at, max(last_at) AS last_at,"
+    "CAST(sum(events) AS BIGINT) AS events, CAST(sum(failures) AS BIGINT) AS failures,"
+    " min(first_at) AS first_at, max(last_at) AS last_at,"
     " max(used_at) AS used_at, count(DISTINCT authority || ' ' || actor_id) AS actors"
 )
 ASPECTS: Mapping[str, tuple[str, tuple[str, ...], str]] = {  # aspect -> (table, what it is by, how that is shown)
