@@ -8,6 +8,8 @@ A connector module has these names, and nothing else is called:
     import_files(paths, connection) -> FileImport        the vendor's own export formats, offline; []: only to parse
     still_active(connection, detector, value, public_id) -> bool | None
                                                          one harmless call with a found secret; may be absent
+    calls(connection, stats)                             the vendor's API as a source of telemetry may ask it, for
+                                                         `live` of the sources that name this connector; may be absent
     read_value(connection, exposure) -> Secret | None    the value at the place of an exposure; absent but in readers of
                                                          files and code
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wardship.model.access import CredentialType
 from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
@@ -35,7 +35,11 @@ from wardship.sources._aws_calls import (
 from wardship.sources._aws_projection import PROJECTION, RAW
 from wardship.sources._record import instant, respelled
 
-__all__ = ["MANIFEST", "PROJECTION", "RAW", "claims", "parse"]
+if TYPE_CHECKING:
+    from wardship.sdk.connector import Connection
+    from wardship.sdk.source import LiveLog
+
+__all__ = ["MANIFEST", "PROJECTION", "RAW", "claims", "live", "parse"]
 
 MANIFEST = SourceManifest(
     name="aws.cloudtrail",
@@ -155,6 +159,13 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
             **actor,
         ),
     )
+
+
+def live(connection: Connection) -> LiveLog:
+    """The events of one account: from the bucket of a trail where the connection names one, else by LookupEvents."""
+    from wardship.sources._aws_live import AwsTrail
+
+    return AwsTrail(connection)
 
 
 # ------------------------------------------------------------------ the event in what holds it

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from wardship.connectors.aws.manifest import MANIFEST
 
 if TYPE_CHECKING:
+    from wardship.connectors.aws.session import Api
     from wardship.model.secret import Secret
-    from wardship.sdk.connector import Actor, Connection, Connector, FileImport
+    from wardship.sdk.connector import Actor, CallStats, Connection, Connector, FileImport
 
-__all__ = ["ACTIVE_CALL", "MANIFEST", "act", "connect", "import_files", "still_active"]
+__all__ = ["ACTIVE_CALL", "MANIFEST", "act", "calls", "connect", "import_files", "still_active"]
 
 ACTIVE_CALL = "sts:GetCallerIdentity"
 
@@ -27,6 +28,14 @@ def connect(connection: Connection) -> Connector:
     from wardship.connectors.aws.read import AwsConnector
 
     return AwsConnector(connection)
+
+
+def calls(connection: Connection, stats: CallStats) -> Api:
+    """The connection's own calls, as its `role_arn` where that is set: for the sources that read AWS's logs."""
+    from wardship.connectors.aws.manifest import settings_of
+    from wardship.connectors.aws.session import signed_in
+
+    return signed_in(connection, settings_of(connection).role_arn, stats)
 
 
 def act(connection: Connection) -> Actor:

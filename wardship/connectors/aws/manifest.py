@@ -89,6 +89,10 @@ MANIFEST = Manifest(
         ),
         Setting(name="external_id", help=N_("external id that the roles ask for")),
         Setting(name="key_ids", help=N_("yes: also read the ids of access keys, one request a user"), default="no"),
+        Setting(
+            name="trail_bucket",
+            help=N_("bucket of a CloudTrail trail, with its prefix: BUCKET or BUCKET/PREFIX; only for telemetry sync"),
+        ),
         Setting(name="endpoint_url", help=N_("another endpoint for every call: an emulator, for tests")),
     ),
     blind_spots=(

@@ -15,7 +15,7 @@ from wardship.connectors.aws import iam, report, services
 from wardship.connectors.aws.iam import Known
 from wardship.connectors.aws.manifest import MANIFEST, settings_of
 from wardship.connectors.aws.probe import check
-from wardship.connectors.aws.session import Api, Gone
+from wardship.connectors.aws.session import SESSION, Api, Gone, signed_in
 from wardship.connectors.aws.setup import guide
 from wardship.model.errors import (
     ConfigError,
@@ -33,7 +33,6 @@ from wardship.sdk.i18n import _
 PAGE = 1000
 REPORT_POLLS = 20
 REPORT_POLL_S = 2.0
-SESSION = "wardship-read"
 
 # Lists of an account in reading order: what a principal's rights stand in comes before the principal.
 _ACCOUNT_KINDS = (
@@ -134,9 +133,7 @@ class AwsConnector:
     def _api(self) -> Api:
         """The connection's own calls: as `role_arn` where that is set."""
         if self._base is None:
-            base = Api(self._connection, self.stats)
-            role = self._settings.role_arn
-            self._base = base.assume(role, SESSION) if role else base
+            self._base = signed_in(self._connection, self._settings.role_arn, self.stats)
         return self._base
 
     def _caller(self) -> str:

@@ -28,6 +28,7 @@ from wardship.sdk.connector import CallStats, Connection
 from wardship.sdk.i18n import N_, _
 from wardship.sdk.pace import full_jitter_s
 
+SESSION = "wardship-read"
 TRIES = 5
 BASE_S = 0.3
 MOST_S = 20.0
@@ -253,6 +254,12 @@ def _loader() -> Any:
     from botocore.loaders import create_loader
 
     return create_loader()
+
+
+def signed_in(connection: Connection, role_arn: str | None, stats: CallStats) -> Api:
+    """The connection's own calls: as the role `role_arn` where one is set. Raises MissingScope("sts:AssumeRole")."""
+    base = Api(connection, stats)
+    return base.assume(role_arn, SESSION) if role_arn else base
 
 
 def _no_wait(_seconds: float) -> None:
