@@ -143,7 +143,7 @@ def github(plan: CodePlan, planted: Planted, clock: Clock) -> Connection:
     """The organisation that serves the repositories."""
     acme = GitHubOrganisation(clock=clock, login=ORGANISATION)
     for person in plan.members:
-        acme.add_member(_login(person), name=person.name, email=person.email)
+        acme.add_member(login_of(person), name=person.name, email=person.email)
     for row in plan.repositories:
         name = acme.add_repository(row.name, private=row.visibility != "public", archived=row.archived)
         for commit in row.commits:
@@ -173,7 +173,7 @@ def github(plan: CodePlan, planted: Planted, clock: Clock) -> Connection:
             key.title,
             key=planted.public_key if key.planted else None,
             read_only=key.read_only,
-            added_by=_login(key.added_by),
+            added_by=login_of(key.added_by),
             created_at=clock() - timedelta(days=key.age_days),
             last_used_at=_ago(clock(), key.last_used_days),
         )
@@ -238,7 +238,7 @@ def vault(plan: CodePlan, planted: Planted, clock: Clock) -> Connection:
 
 
 def _pat(acme: GitHubOrganisation, pat: Pat, now: datetime) -> None:
-    login = _login(pat.owner)
+    login = login_of(pat.owner)
     if pat.classic:
         acme.authorise(login, scopes=pat.scopes, note=pat.name, last_used_at=_ago(now, pat.last_used_days))
         return
@@ -278,7 +278,8 @@ def _key_pair(seed: str) -> tuple[str, str]:
     return private.decode(), public.decode()
 
 
-def _login(person: Employee) -> str:
+def login_of(person: Employee) -> str:
+    """The GitHub login of an employee."""
     return person.email.partition("@")[0].replace(".", "-")
 
 

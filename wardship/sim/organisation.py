@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wardship.sdk.connector import Connection
-from wardship.sim import code_world, mainframe
+from wardship.sim import code_world, demo_logs, mainframe
 from wardship.sim import plan as plans
 from wardship.sim.aws import ADMINISTRATOR, AwsAccount, AwsWorld
 from wardship.sim.entra import MICROSOFT, EntraTenant
@@ -54,6 +54,7 @@ def connections(
     world, aws = _aws(replace(plan, roles=[*plan.roles, *code_world.deploy_roles(written)]), clock)
     tenant, entra = _entra(plan, clock)
     code_world.hook_runs(written, clock, folder)
+    demo_logs.write(plan, written, world, tenant, clock=clock, folder=folder)
     planted = code_world.plant(written, _key_of(world, written.aws_key), _ids(tenant))
     return [
         _register(plan, clock, folder),

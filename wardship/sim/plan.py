@@ -380,6 +380,17 @@ def _stories(
             inline=allow(["s3:GetObject"], resource=["arn:aws:s3:::acme-dw/*"]),
         )
     )
+    users.append(
+        # 6. A key that slept for most of a year and awakes at three in the morning.
+        User(
+            account="acme-prod",
+            name="svc-archive-restore",
+            created_days=700,
+            keys=(Key(age_days=170, last_used_days=1),),
+            tags={"environment": "production", "application": "archive-restore", "owner": living[18].email},
+            inline=allow(["s3:GetObject"], resource=["arn:aws:s3:::acme-archive/*"]),
+        )
+    )
     roles = [
         # 7. A production role that any branch of a development repository may assume.
         Role(
