@@ -76,8 +76,8 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
     changes = [change for target in targets[:_MAX_TARGETS] for change in _changes(target)]
     detail = detail_of(changes)
     target = targets[0] if targets else Row({})
-    for one in reversed(targets[:_MAX_TARGETS]):
-        detail.update(_target(one))
+    for one in targets[:_MAX_TARGETS]:
+        detail = {**_target(one), **detail}  # a property names who receives it; the target may be the resource
     actor, name, kind, source = _initiator(row, tenant)
     more = {item.lower("key") or "": item.text("value") for item in row.children("additionalDetails")}
     result = row.lower("result") or envelope.lower("resultType", "Result") or ""

@@ -219,11 +219,8 @@ def _actor(
     if name and (match := _DIRECTORY_ACTOR.fullmatch(name)) and match[1].lower() != "user":
         return *ms.application(tenant, None, match[2]), name, ActorKind.APPLICATION
     if user_type in _APPLICATION_TYPES or (name and name.lower().startswith("app@sharepoint")):
-        return (
-            *ms.application(tenant, client),
-            row.text("ClientAppName", "ApplicationDisplayName") or name,
-            (ms.application_kind(client)),
-        )
+        shown = row.text("ClientAppName", "ApplicationDisplayName") or (client if "@" in (name or "") else name)
+        return *ms.application(tenant, client), shown, ms.application_kind(client)
     if user_type in _SYSTEM_TYPES and "@" not in (name or ""):
         return None, None, name, ActorKind.PROVIDER_SERVICE
     object_id = extended.get("actorobjectid") or next((entry for entry in entries if ms.guid(entry)), None)
