@@ -128,8 +128,11 @@ def _save(kind: str, events: Sequence[tuple[datetime, Record]], folder: Path) ->
 def _times(
     now: datetime, first_days: float, last_days: float, every_days: float, draw: random.Random
 ) -> Iterator[datetime]:
-    """One instant about every `every_days` days, from `first_days` ago to `last_days` ago, the last one exactly."""
+    """One instant about every `every_days` days, from `first_days` ago to `last_days` ago, the last one exactly; none
+    that is older than a year, for which nobody keeps logs."""
     ago = min(first_days, 365.0)
+    if last_days > ago:
+        return
     while ago > last_days + every_days:
         yield now - timedelta(days=ago)
         ago -= every_days * draw.uniform(0.9, 1.1)
