@@ -121,6 +121,11 @@ _VERBS: Mapping[ActivityClass, Sequence[tuple[Sequence[str], int]]] = {
         (("open", "access"), 14), (("sync",), 15), (("delete", "trash", "remove"), 4), ((*_UPDATE,), 3),
     ),
 }  # fmt: skip
+_BY_PROFILE = (  # classes that have an actor by the profile `host` only
+    ActivityClass.HTTP_ACTIVITY,
+    ActivityClass.WEB_RESOURCES_ACTIVITY,
+    ActivityClass.APPLICATION_LIFECYCLE,
+)
 _DEFAULTS = {ActivityClass.AUTHENTICATION: 1, ActivityClass.AUTHORIZE_SESSION: 1}
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
@@ -151,15 +156,14 @@ def event(row: Mapping[str, Any]) -> dict[str, Any]:
                 "product": PRODUCT,
                 "uid": row.get("uid"),
                 "log_name": row.get("source"),
-                "profiles": ["cloud"] if provider else None,
+                "profiles": [*(["cloud"] if provider else []), *(["host"] if class_uid in _BY_PROFILE else [])],
             }
         ),
         "src_endpoint": _endpoint(row),
         "cloud": _cloud(row, provider),
         **_subject(class_uid, row),
+        "unmapped": _unmapped(row),
     }
-    # Where the class has no place for who acted, it stands with the rest.
-    told["unmapped"] = _unmapped(row) | ({} if "actor" in told else {"actor": _actor(row)})
     return _clean(told)
 
 
@@ -190,12 +194,10 @@ def _subject(class_uid: ActivityClass, row: Mapping[str, Any]) -> dict[str, Any]
         case ActivityClass.HTTP_ACTIVITY:
             path = row.get("resource_id")
             request |= _clean({"http_method": row["operation"], "url": {"path": path} if path else None})
-            told = {"http_request": request}
         case ActivityClass.WEB_RESOURCES_ACTIVITY:
             told["web_resources"] = [target | _clean({"type": row.get("resource_type")})]
-            del told["actor"]
         case ActivityClass.APPLICATION_LIFECYCLE:
-            told = {"app": _named(row.get("service"))}
+            told = {"actor": actor, "app": _named(row.get("service")), "src_endpoint": None}  # it has no place for one
         case ActivityClass.DATASTORE_ACTIVITY:
             told["database"] = target | {"type_id": 0}
         case ActivityClass.FILE_HOSTING_ACTIVITY:
@@ -257,6 +259,8 @@ def _unmapped(row: Mapping[str, Any]) -> dict[str, Any]:
     """What OCSF has no attribute for, by our names; `detail` unfolded."""
     names = ("on_behalf_of", "credential_type", "mutating", "interactive", "actor_kind", "src_network", "service")
     told = {name: row.get(name) for name in (*names, "resource_type", "account", "region", "input", "position")}
+    if row["class_uid"] == ActivityClass.APPLICATION_LIFECYCLE:
+        told |= {"src_ip": row.get("src_ip"), "user_agent": row.get("user_agent")}
     detail = row.get("detail")
     if isinstance(detail, str):
         detail = json.loads(detail)
@@ -286,4 +290,4 @@ def _named(name: Any) -> dict[str, str]:
 
 def _clean(told: Mapping[str, Any]) -> dict[str, Any]:
     """Without what is not known."""
-    return {name: value for name, value in told.items() if value is not None and value not in ({}, "")}
+    return {name: value for name, value in told.items() if value is not None and value not in ({}, [], "")}

@@ -113,8 +113,8 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
             resource_name=_named(target, "name"),
             account=text(unmapped, "account") or text(record, "cloud.account.uid", "metadata.tenant_uid"),
             region=text(unmapped, "region") or text(record, "cloud.region"),
-            src_ip=text(record, "src_endpoint.ip", "device.ip"),
-            user_agent=text(record, "http_request.user_agent"),
+            src_ip=text(record, "src_endpoint.ip", "device.ip") or text(unmapped, "src_ip"),
+            user_agent=text(record, "http_request.user_agent") or text(unmapped, "user_agent"),
             outcome=_outcome(record),
             outcome_code=text(record, "status_code", "api.response.error", "http_response.code"),
             detail=small(
@@ -150,8 +150,6 @@ def _actor_of(record: Mapping[str, Any], class_uid: ActivityClass) -> dict[str, 
     found = child(record, "actor.user")
     if not found and class_uid in (ActivityClass.AUTHENTICATION, ActivityClass.AUTHORIZE_SESSION):
         found = child(record, "user")
-    if not found:
-        found = child(record, "unmapped.actor.user")
     if not found and (app := text(record, "actor.app_uid", "actor.app_name")):
         return {"uid": app, "name": text(record, "actor.app_name"), "type": "service"}
     return found
