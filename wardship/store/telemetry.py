@@ -112,11 +112,14 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What one publication says of an input: read from record `start` up to `position`, and what became of them."""
+    """What one publication says of an input: read from record `start` up to `position`, and what became of them.
+
+    `start` None: nothing was read on, records of before were replayed; `position` and `state` stay as they are.
+    """
 
     input: int
-    start: int
-    position: int
+    start: int | None
+    position: int = 0
     events: int = 0
     duplicates: int = 0
     skipped: int = 0
@@ -357,7 +360,7 @@ def publish(db: Database, actor: str, made: Publication, *, also: Callable[[Writ
 
 
 def _check(conn: Connection, made: Publication) -> None:
-    wanted = {step.input: step.start for step in made.steps}
+    wanted = {step.input: step.start for step in made.steps if step.start is not None}
     rows = conn.execute(sa.select(_inputs.c.id, _inputs.c.position).where(_inputs.c.id.in_(wanted)))
     if moved := [row.id for row in rows if row.position != wanted[row.id]]:
         raise Stale(moved)
@@ -370,29 +373,27 @@ def _check(conn: Connection, made: Publication) -> None:
     if made.replayed:
         left = conn.scalar(sa.select(sa.func.count()).where(_quarantine.c.id.in_(made.replayed)))
         if left != len(made.replayed):
-            raise Stale
+            raise Conflict(
+                _("another process is replaying the same records"), advice=_("let it end; it does the same work")
+            )
 
 
 def _advance(conn: Connection, step: Step, at: datetime) -> None:
     table = _inputs.c
     known = conn.execute(sa.select(_inputs).where(table.id == step.input)).one()
-    conn.execute(
-        sa.update(_inputs)
-        .where(table.id == step.input)
-        .values(
-            position=step.position,
-            events=table.events + step.events,
-            duplicates=table.duplicates + step.duplicates,
-            skipped=table.skipped + step.skipped,
-            quarantined=table.quarantined + step.quarantined,
-            replayed=table.replayed + step.replayed,
-            first_at=min((one for one in (known.first_at, step.first_at) if one), default=None),
-            last_at=max((one for one in (known.last_at, step.last_at) if one), default=None),
-            state=step.state,
-            problem=step.problem,
-            finished_at=at if step.state != "reading" else None,
-        )
-    )
+    values: dict[str, Any] = {
+        "events": known.events + step.events,
+        "duplicates": known.duplicates + step.duplicates,
+        "skipped": known.skipped + step.skipped,
+        "quarantined": known.quarantined + step.quarantined,
+        "replayed": known.replayed + step.replayed,
+        "first_at": min((one for one in (known.first_at, step.first_at) if one), default=None),
+        "last_at": max((one for one in (known.last_at, step.last_at) if one), default=None),
+    }
+    if step.start is not None:
+        values |= {"position": step.position, "state": step.state, "problem": step.problem}
+        values["finished_at"] = at if step.state != "reading" else None
+    conn.execute(sa.update(_inputs).where(table.id == step.input).values(values))
 
 
 def declare(write: Write, window: Window) -> None:

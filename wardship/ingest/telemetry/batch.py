@@ -65,7 +65,7 @@ class _Part:
     events: int = 0
     skipped: int = 0
     quarantined: int = 0
-    replayed: int = 0
+    replayed: int | None = None  # not None: these are records of before, nothing is read on
     state: str = "reading"
     problem: str | None = None
 
@@ -185,13 +185,12 @@ class Batch:
         line = {
             "input": name,
             "position": position,
+            "occurrence": 0,
             "reason": kept.reason,
             "content": content_of(record),
             "record": kept.item,
         }
-        if self._bad is None:
-            self._bad = (self._staging.folder / "bad.jsonl").open("wb")
-        self._bad.write(orjson.dumps(line) + b"\n")
+        self._write_bad(line)
         self.text_bytes += len(kept.item)
         if position >= known.start:
             known.position = position + 1
@@ -201,6 +200,26 @@ class Batch:
         """Nothing more comes of that input; `problem`: it could not be read to its end."""
         known = self._parts[name]
         known.state, known.problem = ("broken", problem) if problem else ("done", None)
+
+    def replay(self, name: int, position: int, activities: Sequence[Activity]) -> None:
+        """Record number `position`, which was in quarantine, says this after all; every activity has its id."""
+        rows = [self._row(name, position, None, part, one) for part, one in enumerate(_named_apart(activities))]
+        self._write_rows(b"".join(rows))
+        part = self._parts.setdefault(name, _Part(start=0, position=0, state="replayed"))
+        part.replayed = (part.replayed or 0) + 1
+        part.events += len(rows)
+        part.skipped += not rows
+
+    def keep(self, bad: Mapping[str, Any]) -> None:
+        """A record of the quarantine (columns of BAD) that stays there."""
+        self._write_bad(bad)
+
+    def _write_bad(self, line: Mapping[str, Any]) -> None:
+        self._bad = self._bad or (self._staging.folder / "bad.jsonl").open("wb")
+        try:
+            self._bad.write(orjson.dumps(line) + b"\n")
+        except OSError as error:
+            raise no_room(error.strerror or "") from None
 
     def _write_rows(self, lines: bytes) -> None:
         if self._rows is None:
@@ -212,8 +231,10 @@ class Batch:
 
     # ------------------------------------------------------------ publishing
 
-    def publish(self, *, also: Callable[[Write], None] | None = None) -> Published:
+    def publish(self, *, also: Callable[[Write], None] | None = None, instead: Sequence[Unreadable] = ()) -> Published:
         """Publishes what was collected, and begins anew. Inputs that are not at their end go on from there.
+
+        `instead`: the files of quarantined records, of one source, that were replayed into this batch.
 
         Raises Unavailable when there is no room; nothing is published then.
         """
@@ -222,11 +243,12 @@ class Batch:
         staging = self._staging
         try:
             self._load()
-            staging.number({name: part.start for name, part in self._parts.items()})
+            if not instead:  # what is replayed was numbered before
+                staging.number({name: part.start for name, part in self._parts.items()})
             staging.stamp_addresses()
             staging.drop_repeated()
             with telemetry.writing(self._ws.activity):
-                done = self._try_until_published(also)
+                done = self._try_until_published(also, instead)
         finally:
             staging.clear()
             self._forget_spool()
@@ -324,17 +346,19 @@ class Batch:
         self._rows = self._bad = self._raw = None
         self._segments, self._again = [], {}
 
-    def _try_until_published(self, also: Callable[[Write], None] | None) -> Published:
+    def _try_until_published(self, also: Callable[[Write], None] | None, instead: Sequence[Unreadable]) -> Published:
         left: set[int] = set()
         while True:
             try:
-                return self._publish_once(left, also)
+                return self._publish_once(left, also, instead)
             except telemetry.Stale as stale:
                 if stale.inputs:
                     left |= set(stale.inputs)
                     self._staging.drop_inputs(stale.inputs)
 
-    def _publish_once(self, left: set[int], also: Callable[[Write], None] | None) -> Published:
+    def _publish_once(
+        self, left: set[int], also: Callable[[Write], None] | None, instead: Sequence[Unreadable]
+    ) -> Published:
         staging = self._staging
         live = telemetry.live_files(self._ws.db, sources=[self.source_name], days=staging.days())
         staging.drop_published(live)
@@ -348,13 +372,13 @@ class Batch:
             steps.append(
                 Step(
                     input=name,
-                    start=part.start,
+                    start=part.start if part.replayed is None else None,
                     position=part.position,
                     events=events,
                     duplicates=part.events - events,
                     skipped=part.skipped,
                     quarantined=part.quarantined,
-                    replayed=part.replayed,
+                    replayed=part.replayed or 0,
                     first_at=held.first_at if held else None,
                     last_at=held.last_at if held else None,
                     state=part.state,
@@ -370,7 +394,8 @@ class Batch:
             for one in staging.write_days(self.source_name, number):
                 written.append(one.path)
                 files.append(one)
-            bad = staging.write_bad(self.source_name)
+            kept_as = instead[0].source if instead else self.source_name
+            bad = staging.write_bad(kept_as)
         except Exception:
             self._remove(written)
             raise
@@ -380,7 +405,8 @@ class Batch:
             files=files,
             steps=steps,
             seen=frozenset(one.id for one in live),
-            unreadable=[Unreadable(path=bad[0], source=self.source_name, records=bad[1])] if bad else (),
+            unreadable=[Unreadable(path=bad[0], source=kept_as, records=bad[1])] if bad else (),
+            replayed=[one.id for one in instead],
         )
         try:
             telemetry.publish(self._ws.db, self._actor, made, also=also)

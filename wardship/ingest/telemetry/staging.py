@@ -34,7 +34,15 @@ _MAX_PLACES = 1_000_000  # addresses that are remembered between batches
 _GIVEN = ("src_network", "src_asn", "src_country")  # a made-up event may bring them; a source never does
 PARSED = FIELDS + _GIVEN
 _STAGED = {**{name: ACTIVITY[name] for name in PARSED}, "input": "BIGINT", "position": "BIGINT", "part": "INTEGER"}
-_BAD = {"input": "BIGINT", "position": "BIGINT", "reason": "VARCHAR", "content": "VARCHAR", "record": "VARCHAR"}
+BAD = {
+    "input": "BIGINT",
+    "position": "BIGINT",
+    "occurrence": "BIGINT",  # how many equal records stood before it in the input
+    "reason": "VARCHAR",
+    "content": "VARCHAR",  # SHA-256 of the record as it was
+    "record": "VARCHAR",  # redacted
+}
+"""Columns of a file of records that could not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,19 +71,10 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
         self.folder = folder
         self._lake = lake
         self._addresses = addresses
-        self._db = duckdb.connect(
-            config={
-                "memory_limit": f"{memory_mb}MB",
-                "threads": str(min(4, os.cpu_count() or 2)),
-                "temp_directory": str(folder / "spill"),
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-            }
-        )
+        self._db = duckdb.connect(config=configured(folder, memory_mb))
         typed = ", ".join(f'"{name}" {kind}' for name, kind in _STAGED.items())
         self._db.execute(f"CREATE TABLE staged ({typed}, content VARCHAR)")
-        self._db.execute("CREATE TABLE bad (input BIGINT, position BIGINT, occurrence BIGINT, reason VARCHAR,"
-                         " content VARCHAR, record VARCHAR)")  # fmt: skip
+        self._db.execute(f"CREATE TABLE bad ({', '.join(f'{name} {kind}' for name, kind in BAD.items())})")
         self._db.execute("CREATE TABLE place (text VARCHAR, ip VARCHAR, network VARCHAR, asn INTEGER, country VARCHAR)")
         self._db.execute("CREATE TABLE counted (input BIGINT, content VARCHAR, n BIGINT)")
 
@@ -133,11 +132,9 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
         return sorted(waiting)
 
     def load_bad(self, rows: Path) -> None:
-        """Lines with the columns of _BAD."""
+        """Lines with the columns of BAD."""
         with _said():
-            self._db.execute(
-                f"INSERT INTO bad SELECT input, position, 0, reason, content, record FROM {_lines(rows, _BAD)}"  # noqa: S608
-            )
+            self._db.execute(f"INSERT INTO bad SELECT * FROM {_lines(rows, BAD)}")  # noqa: S608 - our names
 
     def clear(self) -> None:
         for table in ("staged", "bad"):
@@ -161,12 +158,11 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
             """
             CREATE OR REPLACE TEMP TABLE numbered AS
             SELECT each.input, each.position, each.content,
-                   coalesce(max(counted.n), 0)
+                   CAST(coalesce(before.n, 0) AS BIGINT)
                    + row_number() OVER (PARTITION BY each.input, each.content ORDER BY each.position) - 1 AS occurrence
             FROM (SELECT DISTINCT input, position, content FROM staged WHERE uid IS NULL
                   UNION ALL SELECT input, position, content FROM bad WHERE content IS NOT NULL) AS each
-            LEFT JOIN counted USING (input, content)
-            GROUP BY each.input, each.position, each.content
+            LEFT JOIN (SELECT input, content, sum(n) AS n FROM counted GROUP BY ALL) AS before USING (input, content)
             """
         )
         self._db.execute(
@@ -292,6 +288,17 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
         return found
 
 
+def configured(folder: Path, memory_mb: int) -> dict[str, str | bool | int | float | list[str]]:
+    """DuckDB's settings for work in a folder of ours: it spills there what does not fit, and loads no extensions."""
+    return {
+        "memory_limit": f"{memory_mb}MB",
+        "threads": str(min(4, os.cpu_count() or 2)),
+        "temp_directory": str(folder / "spill"),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+
+
 def write_parquet(db: duckdb.DuckDBPyConnection, rows: str, path: Path) -> None:
     """Writes the rows of a SELECT to `path`: it stands there whole and synced, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -307,6 +314,15 @@ def write_parquet(db: duckdb.DuckDBPyConnection, rows: str, path: Path) -> None:
             raise no_room(error.strerror or "") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def read_bad(path: Path) -> Iterator[dict[str, Any]]:
+    """The records that `Staging.write_bad` wrote, with the columns of BAD."""
+    with duckdb.connect() as db, _said():
+        found = db.execute(f"SELECT {', '.join(BAD)} FROM read_parquet({_text(path)}) ORDER BY input, position")  # noqa: S608
+        while rows := found.fetchmany(1_000):
+            for row in rows:
+                yield dict(zip(BAD, row, strict=True))
 
 
 def describe(
