@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 from wardship.model.errors import DataError
 from wardship.sdk.connector import Drift
+from wardship.sdk.fields import clean
 from wardship.sdk.log_mapping.instants import Form, instant
 from wardship.sdk.log_mapping.lines import LinePattern
 from wardship.sdk.log_mapping.paths import FieldPath
@@ -170,7 +170,7 @@ def plain_text(value: Any) -> str | None:
     if value is None or isinstance(value, dict):
         return None
     if isinstance(value, str):
-        return value.strip() or None
+        return clean(value).strip() or None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
@@ -179,4 +179,4 @@ def plain_text(value: Any) -> str | None:
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     if isinstance(value, int):
         return str(value) if abs(value) < 10**18 else None
-    return json.dumps(value, default=str)[:MAX_TEXT]
+    return None

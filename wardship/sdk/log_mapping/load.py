@@ -227,7 +227,7 @@ class _Loader:
         told = self._map(place, data)
         self._known(place, told, EXPRESSION)
         given = [key for key in ("field", "first", "value", "template") if key in told]
-        if len(given) != 1:
+        if len(given) != 1 and given != ["first", "template"]:
             raise self._told.error(place, _("one of field, first, value and template is expected"), _see())
         expression = Expression(
             name=name,
