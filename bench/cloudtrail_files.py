@@ -21,9 +21,9 @@ ACCOUNTS = ("111122223333", "444455556666", "777788889999")
 REGIONS = ("eu-west-1", "us-east-1", "eu-central-1")
 AGENTS = (
     "aws-sdk-go-v2/1.36.3 ua/2.1 os/linux lang/go#1.24.1 md/GOARCH#amd64 md/GOOS#linux api/s3#1.79.2 m/E,e",
-    "Boto3/1.40.2 md/Botocore#1.40.2 ua/2.1 os/linux#6.1.0 md/arch#x86_64 lang/python#3.12.4 md/pyimpl#CPython cfg/retry-mode#legacy Botocore/1.40.2",
-    "aws-cli/2.27.41 md/awscrt#0.26.1 ua/2.1 os/linux#5.15.0-1064-aws md/arch#x86_64 lang/python#3.13.4 md/command#s3.ls",
-    "APN/1.0 HashiCorp/1.0 Terraform/1.12.2 (+https://www.terraform.io) terraform-provider-aws/6.2.0 aws-sdk-go-v2/1.36.5",
+    "Boto3/1.40.2 md/Botocore#1.40.2 ua/2.1 os/linux#6.1.0 md/arch#x86_64 lang/python#3.12.4 md/pyimpl#CPython",
+    "aws-cli/2.27.41 md/awscrt#0.26.1 ua/2.1 os/linux#5.15.0 md/arch#x86_64 lang/python#3.13.4 md/command#s3.ls",
+    "APN/1.0 HashiCorp/1.0 Terraform/1.12.2 (+https://www.terraform.io) terraform-provider-aws/6.2.0",
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36",
 )  # fmt: skip
 PER_FILE = 3_000
@@ -163,7 +163,7 @@ def _parameters(rng: random.Random, operation: str, account: str, region: str) -
         "CreateAccessKey": {"userName": f"robot-{rng.randint(0, 90)}"},
         "AttachRolePolicy": {"roleName": "service-1", "policyArn": "arn:aws:iam::aws:policy/ReadOnlyAccess"},
         "RunInstances": {"instancesSet": {"items": [{"imageId": "ami-0abcdef", "minCount": 1, "maxCount": 1}]}},
-        "PutBucketPolicy": {"bucketName": "data-1", "bucketPolicy": {"Statement": [{"Effect": "Allow", "Principal": "*"}]}},
+        "PutBucketPolicy": {"bucketName": "data-1", "bucketPolicy": {"Statement": [{"Effect": "Allow"}]}},
     }  # fmt: skip
     return named.get(operation), []
 
