@@ -113,7 +113,7 @@ def instant_of(value: Any) -> datetime | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return _of_epoch(float(value))
+        return _of_epoch(value)
     if not isinstance(value, str) or len(value) > 64:
         return None
     given = value.strip()
@@ -128,11 +128,11 @@ def instant_of(value: Any) -> datetime | None:
     return _of_iso(given)
 
 
-def _of_epoch(value: float) -> datetime | None:
+def _of_epoch(value: int | float) -> datetime | None:
+    if not 0 < value < 1e22:  # nor NaN, nor infinite
+        return None
     while value > _LAST_EPOCH_S / 2:  # milliseconds or finer: no log is of the year 5000
         value /= 1000
-    if not value > 0:  # NaN as well
-        return None
     return _EPOCH + timedelta(seconds=value)
 
 

@@ -246,7 +246,8 @@ def _actor(record: dict[str, Any], application: str, operation: str, told: dict[
     if text(actor, "callerType") == "KEY" or key:
         system = (key or "").upper() == "SYSTEM"
         return {"actor_name": key, "actor_kind": ActorKind.PROVIDER_SERVICE if system else ActorKind.APPLICATION}
-    return {"actor_name": email}
+    about = _one(told, "affected_email_address")  # Google acted, upon an account that it holds to be taken over
+    return {"actor_name": email or about}
 
 
 def _credential(application: str, told: dict[str, Any]) -> str | None:

@@ -24,7 +24,7 @@ from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.i18n import N_
 from wardship.sdk.source import SourceManifest
 from wardship.sources._kubernetes_objects import privileges
-from wardship.sources._record import child, identifier, instant, number, text, texts
+from wardship.sources._record import at, child, identifier, instant, number, text, texts
 
 BY_UID = "kubernetes:uid"
 
@@ -154,6 +154,8 @@ def _event(record: dict[str, Any]) -> dict[str, Any] | None:
         return record
     for name in ("event", "audit", "kubernetes_audit", "log", "message", "@message", "jsonPayload"):
         inner = record.get(name)
+        if inner is None and name == "log":  # AKS: a diagnostic log of Azure holds the event as text
+            inner = at(record, "properties.log")
         if isinstance(inner, str) and "audit.k8s.io/" in inner:
             found = _JSON.search(inner)  # CloudWatch's export puts the time before it
             try:
