@@ -140,7 +140,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
     return (
         Activity(
             uid=_text(event.get("eventID")),
-            time=instant(event, "eventTime"),
+            time=instant(event, "eventTime", "@timestamp"),
             service=service,
             operation=operation,
             class_uid=_class(event, service, operation),
@@ -446,6 +446,8 @@ def _by_hand(event: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[st
         return {"result": said, **({"mfa": used == "Yes"} if used in ("Yes", "No") else {})}
     if operation == "CreateAccessKey":
         return {"new_key": _text(_within(answer, "accessKey", "accessKeyId"))}
+    if operation == "CopyObject":  # under a key that the caller keeps, which S3 does not store
+        return {"customer_key": True if parameters.get("x-amz-server-side-encryption-customer-algorithm") else None}
     if operation not in SHARING:
         return {}
     shared = _let_in(parameters)
@@ -527,7 +529,7 @@ def _insight(event: Mapping[str, Any]) -> Activity:
     details = event.get("insightDetails")
     return Activity(
         uid=_text(event.get("eventID")) or _text(event.get("sharedEventID")),
-        time=instant(event, "eventTime"),
+        time=instant(event, "eventTime", "@timestamp"),
         service=_text(_within(details, "eventSource")) or "cloudtrail.amazonaws.com",
         operation=_text(_within(details, "insightType")) or "Insight",
         account=_text(event.get("recipientAccountId")),
