@@ -26,6 +26,7 @@ from typing import Any
 
 from wardship.model.secret import Secret
 from wardship.sdk.connector import Connection
+from wardship.sim.entra_logs import declare_logs
 from wardship.sim.entra_routes import declare_routes
 from wardship.sim.entra_small import populate_small
 from wardship.sim.kit import Simulator, Words
@@ -89,7 +90,7 @@ class EntraTenant(Simulator):
         lag_s: float = 0.0,
         state_file: Path | None = None,
     ) -> None:
-        hosts = ("graph.microsoft.com", "login.microsoftonline.com")
+        hosts = ("graph.microsoft.com", "login.microsoftonline.com", "management.azure.com")
         super().__init__("entra", clock=clock, hosts=hosts, words=_WORDS, lag_s=lag_s)
         self.tenant_id, self.premium, self.audit_days, self.domain = tenant_id, premium, audit_days, domain
         self.organization: Row = {
@@ -118,6 +119,8 @@ class EntraTenant(Simulator):
         self.assignments: dict[str, list[Row]] = {}  # principal -> its app role assignments
         self.sign_ins: dict[str, Row] = {}
         self.key_uses: dict[str, Row] = {}
+        self.sign_in_log: list[Row] = []  # as Graph's beta shows sign-ins
+        self.activity_logs: dict[str, list[Row]] = {}  # subscription that Wardship may read -> its activity log
         self._made = 0
         self._changes = 0
         self._changed_at: datetime | None = None
@@ -125,6 +128,7 @@ class EntraTenant(Simulator):
         self._sp_of_app: dict[str, str] = {}
         self._state_file = state_file
         declare_routes(self)
+        declare_logs(self)
         if state_file is not None and state_file.exists():
             self._load(state_file)
 

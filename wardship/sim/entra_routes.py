@@ -33,6 +33,8 @@ _AUDIT = "AuditLog.Read.All"
 _ORG = ("Organization.Read.All", "Directory.Read.All")
 _EXPAND_MOST = 20  # as Graph does, without saying so
 _NO_LICENCE = "Authentication_RequestFromNonPremiumTenantOrB2CTenant"
+AZURE = "https://management.azure.com"
+"""Where Azure answers; a token for it has no roles: what it may read is asked at every call."""
 _TOKEN_LIFE_S = 3600
 
 _AGENT_ONLY = ("agentIdentityBlueprintId", "createdDateTime")
@@ -220,9 +222,10 @@ def _token(tenant: EntraTenant) -> None:
             return _oauth_error(400, "unauthorized_client")
         if not (_secret_opens(app, form, call.now) or _certificate_opens(app, form, call.now)):
             return _oauth_error(401, "invalid_client")
-        roles = tenant.roles_of(sp["id"])
+        resource = str(form.get("scope", "")).removesuffix("/.default")
+        roles = tenant.roles_of(sp["id"]) if resource != AZURE else [AZURE]
         claims = {
-            "aud": "https://graph.microsoft.com",
+            "aud": resource,
             "appid": app_id,
             "roles": roles,
             "nonce": tenant.new_id("token"),

@@ -1,7 +1,7 @@
 """How simulated systems hand out lists: whole, by links in the body (OData), by the Link header, by cursor.
 
 A page token is an offset in the list as it is when the page is asked for, written so that nobody can guess more.
-OData's `$select`, `$filter` (eq, ne, startswith, and) and `$top` are understood; other filters are refused.
+OData's `$select`, `$filter` (eq, ne, ge, le, startswith, and) and `$top` are understood; other filters are refused.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -172,8 +172,14 @@ def _root(path: str) -> str:
 
 
 _TERM = re.compile(
-    r"\s*(?:(\w+(?:/\w+)*)\s+(eq|ne)\s+('(?:[^']|'')*'|[\w.:-]+)|startswith\((\w+),\s*'((?:[^']|'')*)'\))\s*"
+    r"\s*(?:(\w+(?:/\w+)*)\s+(eq|ne|ge|le)\s+('(?:[^']|'')*'|[\w.:-]+)|startswith\((\w+),\s*'((?:[^']|'')*)'\))\s*"
 )
+_COMPARES: Mapping[str, Callable[[Any, Any], bool]] = {
+    "eq": lambda value, wanted: bool(value == wanted),
+    "ne": lambda value, wanted: bool(value != wanted),
+    "ge": lambda value, wanted: str(value or "") >= str(wanted),
+    "le": lambda value, wanted: str(value or "") <= str(wanted),
+}
 _WORDS = {"true": True, "false": False, "null": None}
 
 
@@ -189,7 +195,7 @@ def _filtered(rows: Sequence[Row], text: str | None) -> Sequence[Row]:
             rows = [row for row in rows if str(row.get(prefix_of) or "").startswith(prefix.replace("''", "'"))]
         else:
             wanted = literal[1:-1].replace("''", "'") if literal[0] == "'" else _WORDS.get(literal, literal)
-            rows = [row for row in rows if (_value(row, name) == wanted) == (operator == "eq")]
+            rows = [row for row in rows if _COMPARES[operator](_value(row, name), wanted)]
     return rows
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from wardship.model.access import CredentialType
 from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
-from wardship.sdk.connector import BlindSpot, Drift, Evidence, Permission
+from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import SourceManifest
+from wardship.sdk.source import LiveLog, SourceManifest
 from wardship.sources import _microsoft as ms
+from wardship.sources._entra_live import ActivityLog
 from wardship.sources._microsoft import Row
 
 MANIFEST = SourceManifest(
@@ -101,7 +102,10 @@ _AUTH_TYPES = {
     "delegationsas": CredentialType.TOKEN,
 }
 _APP_PROOFS = {"1": CredentialType.CLIENT_SECRET, "2": CredentialType.CERTIFICATE}  # claim appidacr / azpacr
-_BODY_WORDS = ("roleDefinitionId", "principalId", "principalType", "issuer", "subject", "publicNetworkAccess", "state")
+_BODY_WORDS = (
+    "roleDefinitionId", "principalId", "principalType", "issuer", "subject", "publicNetworkAccess", "state",
+    "allowBlobPublicAccess", "publicAccess",
+)  # fmt: skip
 
 
 def claims(record: dict[str, Any]) -> bool:
@@ -118,6 +122,11 @@ def claims(record: dict[str, Any]) -> bool:
         return False
     place = row.lower("resourceId", "_ResourceId") or row.child("properties").lower("entity") or ""
     return "/subscriptions/" in place or place.startswith("/providers/") or category in _CATEGORIES
+
+
+def live(connection: Connection) -> LiveLog:
+    """The log of the connection's tenant. Raises ConfigError; nothing is asked of the network yet."""
+    return ActivityLog(connection)
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from wardship.model.activity import Activity, ActorKind, Outcome, small
-from wardship.sdk.connector import BlindSpot, Drift, Evidence, Permission
+from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import SourceManifest
+from wardship.sdk.source import LiveLog, SourceManifest
 from wardship.sources import _microsoft as ms
 from wardship.sources._entra_changes import Change, class_of, detail_of
+from wardship.sources._entra_live import AuditLog
 from wardship.sources._microsoft import Row
 
 MANIFEST = SourceManifest(
@@ -62,6 +63,11 @@ def claims(record: dict[str, Any]) -> bool:
     if "TimeGenerated" in row:
         return "InitiatedBy" in row and "TargetResources" in row
     return "ActorType" in row and "Activity" in row and "Target1Type" in row
+
+
+def live(connection: Connection) -> LiveLog:
+    """The log of the connection's tenant. Raises ConfigError; nothing is asked of the network yet."""
+    return AuditLog(connection)
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:

@@ -13,10 +13,11 @@ from typing import Any
 
 from wardship.model.access import CredentialType
 from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
-from wardship.sdk.connector import BlindSpot, Drift, Evidence, Permission
+from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import SourceManifest
+from wardship.sdk.source import LiveLog, SourceManifest
 from wardship.sources import _microsoft as ms
+from wardship.sources._entra_live import SignInLog
 from wardship.sources._microsoft import Row
 
 MANIFEST = SourceManifest(
@@ -88,6 +89,11 @@ def claims(record: dict[str, Any]) -> bool:
     return ("Date (UTC)" in row or "TimeGenerated" in row) and (
         "Sign-in error code" in row or ("ResultType" in row and "AppId" in row) or "Cross tenant access type" in row
     )
+
+
+def live(connection: Connection) -> LiveLog:
+    """The log of the connection's tenant. Raises ConfigError; nothing is asked of the network yet."""
+    return SignInLog(connection)
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:

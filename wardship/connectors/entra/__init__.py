@@ -9,9 +9,10 @@ from wardship.connectors.entra.actor import EntraActor
 from wardship.connectors.entra.manifest import MANIFEST
 from wardship.connectors.entra.offline import GraphFiles
 from wardship.connectors.entra.reader import EntraConnector
-from wardship.sdk.connector import Connection
+from wardship.connectors.entra.session import Session
+from wardship.sdk.connector import CallStats, Connection
 
-__all__ = ["MANIFEST", "act", "connect", "import_files"]
+__all__ = ["MANIFEST", "act", "connect", "import_files", "session"]
 
 
 def connect(connection: Connection) -> EntraConnector:
@@ -27,3 +28,8 @@ def act(connection: Connection) -> EntraActor:
 def import_files(paths: Sequence[Path], connection: Connection) -> GraphFiles:
     """Saved answers of Microsoft Graph. Raises ConfigError for a file that cannot be read."""
     return GraphFiles(paths, connection)
+
+
+def session(connection: Connection, stats: CallStats) -> Session:
+    """The clients of the connection's tenant, for the sources that read its logs. Raises ConfigError."""
+    return Session(connection, stats)

@@ -58,6 +58,7 @@ class Cloud:
 
     graph: str
     login: str
+    management: str
 
 
 @cache
@@ -141,4 +142,4 @@ def cloud(name: str) -> Cloud:
             _("no cloud is called %(name)r") % {"name": name},
             advice=_("known clouds: %(names)s") % {"names": ", ".join(sorted(clouds))},
         )
-    return Cloud(graph=clouds[name]["graph"], login=clouds[name]["login"])
+    return Cloud(**clouds[name])

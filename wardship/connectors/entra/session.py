@@ -28,10 +28,10 @@ _ASSERTION_LIFE = timedelta(minutes=10)
 
 
 class Session:
-    """One tenant's clients: `graph` for Microsoft Graph, `login` for the token endpoint."""
+    """One tenant's clients: `graph` for Microsoft Graph, `login` for the token endpoint, `management` for Azure."""
 
     def __init__(self, connection: Connection, stats: CallStats) -> None:
-        self._connection = connection
+        self._connection, self._stats = connection, stats
         self.tenant = tenant_of(connection)
         self.cloud = facts.cloud(connection.settings.get("cloud") or "global")
         self.login = Http.of(connection, self.cloud.login, stats=stats, system="Entra sign-in")
@@ -43,12 +43,29 @@ class Session:
     def token_path(self) -> str:
         return f"/{self.tenant}/oauth2/v2.0/token"
 
-    def token_form(self, client_id: str, proof: Mapping[str, str | Secret]) -> dict[str, str | Secret]:
-        """The form of a token request for Microsoft Graph, with this proof of being `client_id`."""
+    def management(self) -> Http:
+        """A client of Azure Resource Manager, as the same application. Raises NotVisible where the connection has only
+        a token, which is one for Microsoft Graph."""
+        if "access_token" in self._connection.settings:
+            raise NotVisible(
+                _("the access token of this connection is for Microsoft Graph, not for Azure"),
+                system="Azure Resource Manager",
+                advice=_("set client_id with certificate or client_secret; `wardship connect setup entra` shows how"),
+            )
+        auth = ClientCredentials(
+            self.login, self.token_path, lambda: self._form(self.cloud.management), clock=self._connection.clock
+        )
+        where = self.cloud.management
+        return Http.of(self._connection, where, stats=self._stats, system="Azure Resource Manager", auth=auth)
+
+    def token_form(
+        self, client_id: str, proof: Mapping[str, str | Secret], resource: str | None = None
+    ) -> dict[str, str | Secret]:
+        """The form of a token request for `resource` (None: Microsoft Graph), with this proof of being `client_id`."""
         return {
             "grant_type": "client_credentials",
             "client_id": client_id,
-            "scope": f"{self.cloud.graph}/.default",
+            "scope": f"{resource or self.cloud.graph}/.default",
             **proof,
         }
 
@@ -82,14 +99,16 @@ class Session:
     def _given(self, name: str) -> Secret | None:
         return self._connection.secret(name) if name in self._connection.settings else None
 
-    def _form(self) -> Mapping[str, str | Secret]:
+    def _form(self, resource: str | None = None) -> Mapping[str, str | Secret]:
         client_id = self._connection.settings["client_id"]
         certificate = self._given("certificate")
         if certificate is None:
-            return self.token_form(client_id, {"client_secret": self._connection.secret("client_secret")})
+            proof = {"client_secret": self._connection.secret("client_secret")}
+            return self.token_form(client_id, proof, resource)
         audience = self.cloud.login + self.token_path
         assertion = _assertion(certificate, client_id, audience, int(self._connection.clock().timestamp()))
-        return self.token_form(client_id, {"client_assertion_type": _ASSERTION_TYPE, "client_assertion": assertion})
+        signed: dict[str, str | Secret] = {"client_assertion_type": _ASSERTION_TYPE, "client_assertion": assertion}
+        return self.token_form(client_id, signed, resource)
 
 
 def tenant_of(connection: Connection) -> str:
