@@ -83,18 +83,13 @@ class WindowsEvent:
 def is_event(record: Mapping[str, Any]) -> bool:
     """Whether it looks like a record of the event log, by shape."""
     row = Row(record)
-    if (
-        isinstance(record.get("winlog"), dict)
-        or "EventData" in row
-        or "System" in row
-        or ("Event" in row and (Row(ms.object_of(row.value("Event"))).value("System") is not None))
-    ):
-        return True
     message = record.get("message")
-    if isinstance(message, str) and message.lstrip().startswith("<Event"):
+    if isinstance(record.get("winlog"), dict) or (isinstance(message, str) and message.lstrip().startswith("<Event")):
         return True
-    if "Id" in row and "ProviderName" in row and ("LogName" in row or "RecordId" in row):
+    if any("EventID" in outer.child("System") for outer in (row, row.child("Event"))):
         return True
+    if "Id" in row and "ProviderName" in row:
+        return "LogName" in row or "RecordId" in row
     return "EventID" in row and any(name in row for name in ("Channel", "SourceName", "Computer", "Hostname"))
 
 
