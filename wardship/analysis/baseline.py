@@ -202,9 +202,9 @@ def actor_baseline(as_of: datetime, *, window_days: int = WINDOW_DAYS) -> str:
 
     Days from then on are left out. Hours are of the last quarter with use and the one before it, whole: what the state
     holds of the running one counts.
-    An hour's share is half its own events and a quarter of each neighbour's. Who has been watched for w weeks has not
-    been seen often in each hour of each day, so 1 / (w + 1) of that share is the mean of the same hour of all working
-    days, or of both weekend days.
+    An hour's share is half its own events and a quarter of each neighbour's. Who has been watched for w weeks has been
+    seen only w times in each, so 1 / (1 + w * w) of that share is the mean of the same hour of all working days, or of
+    both weekend days.
     """
     today = _day(as_of)
     return _cast(
@@ -260,7 +260,7 @@ WITH of_day AS (
         THEN (near[i + 1] + near[i + 25] + near[i + 49] + near[i + 73] + near[i + 97]) / 5
         ELSE (near[i + 97] + near[i + 121]) / 2 END) AS pool FROM smooth
 ), share AS (
-    SELECT authority, actor_id, total, own, 7 / (7 + of_days) AS w, list_transform(range(168), lambda i:
+    SELECT authority, actor_id, total, own, 1 / (1 + power(of_days / 7, 2)) AS w, list_transform(range(168), lambda i:
         ((1 - w) * near[i + 1] + w * pool[i % 24 + CASE WHEN i < 120 THEN 1 ELSE 25 END]) / total) AS shares
     FROM pooled JOIN volume USING (authority, actor_id)
 ), habit AS (
@@ -373,7 +373,7 @@ def score(events: str = "event") -> str:
     """SELECT of SCORE: each actor's day in `events` (columns of ACTIVITY) beside its baseline, its peers and the state.
 
     The tables are `actor_baseline`, `peer_action` and those of STATE. What was first seen on the day itself is new,
-    whether the state has been told of the events already or not.
+    whether the state has been told of the events already or not; hours have no date, so these are judged best before.
     """
     new = {
         "new_services": ("actor_action", "service"),
