@@ -133,6 +133,9 @@ def _over_http(url: str, timeout_s: float) -> Ask:
 
 
 def _select(table: Table) -> str:
+    if table.select is not None:
+        columns = ", ".join(f'"{name}"' for name in table.columns)
+        return f"SELECT {columns} FROM ({table.select})"  # noqa: S608 - the operator's own SQL
     if not table.files:
         typed = (f'CAST(NULL AS Nullable({_TYPES[kind]})) AS "{name}"' for name, kind in table.columns.items())
         return f"SELECT {', '.join(typed)} WHERE 0"

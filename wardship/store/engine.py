@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import sqlalchemy as sa
 
@@ -41,11 +41,15 @@ _ESCAPE = re.compile(r"\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A table that an engine shows: `columns` with DuckDB's types, and the Parquet files that hold its rows. No file:
-    an empty table. A file may have more columns, in any order."""
+    an empty table. A file may have more columns, in any order.
+
+    `select`: instead of files, a SELECT in the engine's own dialect over what that engine has already; not in DuckDB.
+    """
 
     name: str
     columns: Mapping[str, str]
-    files: Sequence[Path]
+    files: Sequence[Path] = ()
+    select: str | None = None
 
 
 Tables = Snapshot | Sequence[Table]
@@ -65,6 +69,12 @@ class Engine(Protocol):
 
     def query(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
         """The rows, in no order. Instants are naive UTC. Raises Unavailable when the engine cannot answer."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None: ...
 
 
 class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
@@ -186,7 +196,9 @@ class SparkEngine(AbstractContextManager["SparkEngine"]):
         self._spark.conf.set("spark.sql.session.timeZone", "UTC")
         for table in tables_of(shown):
             paths = [str(path) for path in table.files]
-            if paths:
+            if table.select is not None:
+                frame = self._spark.sql(table.select).select(*table.columns)
+            elif paths:
                 frame = self._spark.read.parquet(*paths).select(*table.columns)
             else:
                 frame = self._spark.sql(_empty(table, "STRING")).limit(0)
@@ -219,7 +231,11 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
 
 
 def duckdb_select(table: Table) -> str:
-    """The SELECT, in DuckDB's dialect, that gives the rows of `table`."""
+    """The SELECT, in DuckDB's dialect, that gives the rows of `table`. Raises ConfigError for one that is elsewhere."""
+    if table.select is not None:
+        raise ConfigError(
+            _("DuckDB has no tables of its own"), advice=_("set telemetry.engine to the engine that has them")
+        )
     if not table.files:
         return f"{_empty(table, 'VARCHAR')} LIMIT 0"
     names = ", ".join(f'"{name}"' for name in table.columns)
