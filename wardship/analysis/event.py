@@ -13,8 +13,11 @@ from wardship.analysis import baseline
 from wardship.model.activity import ACTIVITY
 from wardship.sdk.detection import EVENT
 
-OPERATIONS = "SELECT DISTINCT service, operation, resource_type FROM activity WHERE {chosen}"
-"""What is done in the chosen activities: to be looked up in the tables of action classes."""
+OPERATIONS = """
+SELECT DISTINCT service, operation, resource_type FROM activity WHERE {chosen}
+UNION SELECT DISTINCT service, operation, NULL FROM actor_action
+"""
+"""What is done in the chosen activities and was ever done before: to be looked up in the tables of action classes."""
 
 _TOOLS = (  # family of the user agent (as the state keeps it), the tool: facts of ours, 2026-11
     ("Terraform%", "Terraform"),

@@ -65,11 +65,13 @@ root = kit.Group(
 )
 
 from wardship.cli import (  # noqa: E402 - they add themselves to `root`
+    alerts,
     audit,
     connect,
     doctor,
     finding,
     hook,
+    hunt,
     inventory,
     leaks,
     mapping,
@@ -77,6 +79,7 @@ from wardship.cli import (  # noqa: E402 - they add themselves to `root`
     rules,
     scan,
     start,
+    telemetry,
     usage,
     worker,
 )
@@ -87,7 +90,10 @@ for _part in (
     scan,
     mapping,
     inventory,
+    telemetry,
     usage,
+    alerts,
+    hunt,
     finding,
     leaks,
     hook,

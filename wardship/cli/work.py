@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wardship.cli.render import Progress
     from wardship.sdk.connector import Connection, SetupGuide
     from wardship.sdk.rule import Rule
+    from wardship.services.explain import Story
     from wardship.services.formats import Row
     from wardship.services.scan import Outcome
 
@@ -106,7 +107,6 @@ def setup_guide(run: Run, name: str, capability: str) -> SetupGuide:
 def tell_story(run: Run, what: str, *, identity: bool = False) -> None:
     """Explains a finding or an identity, for a reader or as rows. `identity` True: identities only."""
     from wardship.services import evaluate, explain, inventory
-    from wardship.services.formats import Listing
 
     with opened(run) as app, app.facts() as facts:
         rules = evaluate.workspace_rules(app.workspace)
@@ -115,6 +115,14 @@ def tell_story(run: Run, what: str, *, identity: bool = False) -> None:
             story = explain.identity(app.db, facts, uid, rules=rules, now=app.clock(), plugins=app.plugins)
         else:
             story = explain.explain(app.db, facts, what, rules=rules, now=app.clock(), plugins=app.plugins)
+    show_story(run, story)
+
+
+def show_story(run: Run, story: Story) -> None:
+    """A story for a reader, or its lines as rows."""
+    from wardship.services import explain
+    from wardship.services.formats import Listing
+
     if run.format != "table":
         kit.emit(run, Listing(name="explanation", columns=explain.COLUMNS, rows=story.rows()))
         return

@@ -27,6 +27,7 @@ from wardship.model.activity import ACTIVITY
 from wardship.model.errors import ConfigError
 from wardship.model.facts import FACTS
 from wardship.model.finding import Confidence, Severity
+from wardship.sdk.action_class import ACTION_CLASS
 from wardship.sdk.fact_query import FactQuery, Language, compile_query
 from wardship.sdk.i18n import _
 from wardship.sdk.rule import (
@@ -94,6 +95,7 @@ OTHERS: Mapping[str, Mapping[str, str]] = {
         "tool": "VARCHAR",
         "how": "VARCHAR",  # declared | recognised
     },
+    "action": ACTION_CLASS,  # what the operations of the events, and those that actors are known for, are for
     "own_network": {"network": "VARCHAR", "name": "VARCHAR", "country": "VARCHAR", "asn": "INTEGER"},
 }
 
@@ -102,6 +104,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "actor_baseline": baseline.BASELINE,
     "peer_action": baseline.PEER_ACTION,
     "actor_score": baseline.SCORE,
+    "action": ACTION_CLASS,
     **baseline.STATE,
     **OTHERS,
     **FACTS,

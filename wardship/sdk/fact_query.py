@@ -99,6 +99,8 @@ _SEQUENCE_FUNCTIONS: Mapping[type[exp.Expr], str] = {
 _SEQUENCE_UNITS = frozenset({"SECOND", "MINUTE", "HOUR", "DAY"})
 _READ_AGAIN = frozenset({"use_read_at", "last_used_at", "use_since", "last_seen_at"})
 _TYPES = frozenset({"TEXT", "VARCHAR", "INT", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMPNTZ"})
+_INSTANTS = frozenset({"as_of", "since"})
+"""Parameters that are TIMESTAMPs; the others are whole numbers."""
 _UNRESOLVED = re.compile(r"[Cc]olumn:? '?([A-Za-z_]\w*)'?(?: could not be resolved|$)")
 _JOINS = frozenset({"", "INNER", "LEFT", "LEFT OUTER", "CROSS"})
 
@@ -344,7 +346,7 @@ def _say_exactly(node: exp.Expr) -> exp.Expr:
         node.set("this", exp.cast(node.this, exp.DataType.Type.DATE))
         node.set("expression", exp.cast(node.expression, exp.DataType.Type.DATE))
     elif isinstance(node, exp.Placeholder) and not isinstance(node.parent, exp.Cast):
-        kind = exp.DataType.build("TIMESTAMP" if node.name == "as_of" else "INT", dialect="duckdb")
+        kind = exp.DataType.build("TIMESTAMP" if node.name in _INSTANTS else "INT", dialect="duckdb")
         return exp.cast(node.copy(), kind)
     return node
 
@@ -362,7 +364,7 @@ def _dialect_tree(tree: exp.Expr, dialect: str) -> exp.Expr:
             literal.set("this", literal.name.replace("%", "%%"))
     for placeholder in tree.find_all(exp.Placeholder):
         if dialect == "clickhouse":  # a parameter carries its type there
-            placeholder.set("kind", "DateTime64(6)" if placeholder.name == "as_of" else "Int32")
+            placeholder.set("kind", "DateTime64(6)" if placeholder.name in _INSTANTS else "Int32")
     return tree
 
 

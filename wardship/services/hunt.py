@@ -1,0 +1,121 @@
+"""Hunts: questions to the logs that a person asks, each with how to read its answer.
+
+Ours lie in `wardship/data/hunts`, those of a workspace in its folder `hunts`. A hunt is answered by the engine over the
+live files of the lake from `since` on, the state of use and the newest facts; of its answer so many rows are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from wardship.model.errors import ConfigError
+from wardship.model.facts import FACTS
+from wardship.model.policy import Policy
+from wardship.sdk.hunt import Hunt, load_hunts
+from wardship.sdk.i18n import N_, _
+from wardship.services import usage
+from wardship.services.formats import Column, Row
+from wardship.store import telemetry
+from wardship.store.engine import DuckDbEngine, Table, tables_of
+from wardship.store.facts import latest_snapshot
+from wardship.store.workspace import Workspace
+
+COLUMNS = (
+    Column(name="id", label=N_("Id")),
+    Column(name="identity_class", label=N_("Class")),
+    Column(name="title", label=N_("Question")),
+    Column(name="own", label=N_("Own"), type="boolean", screen=False),
+)
+MOST = 200
+"""Rows of an answer that are given when nobody says how many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The rows of a hunt in their order. `more`: there were others."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    more: bool
+
+
+def catalogue(ws: Workspace | None) -> list[Hunt]:
+    """Our hunts and the workspace's. Raises ConfigError for a bad file, or an id twice."""
+    found = load_hunts()
+    folder = ws.path / "hunts" if ws is not None else None
+    taken = {one.id for one in found}
+    for one in load_hunts(folder) if folder is not None and folder.is_dir() else []:
+        if one.id in taken:
+            raise ConfigError(
+                _("hunt %(id)s is there already") % {"id": repr(one.id)},
+                advice=_("give %(file)s its own id") % {"file": f"hunts/{one.id}.yaml"},
+            )
+        found.append(one)
+    return found
+
+
+def rows(hunts: Sequence[Hunt]) -> Iterator[Row]:
+    """The hunts as rows of a list, texts in the language in force."""
+    ours = {one.id for one in load_hunts()}
+    for one in hunts:
+        yield {
+            "id": one.id,
+            "identity_class": one.identity_class,
+            "title": _(one.title),
+            "own": one.id not in ours,
+        }
+
+
+def find(hunts: Sequence[Hunt], wanted: str) -> Hunt:
+    """The hunt of that id. Raises ConfigError."""
+    found = next((one for one in hunts if one.id == wanted), None)
+    if found is None:
+        raise ConfigError(
+            _("no hunt is called %(name)r") % {"name": wanted[:64]}, advice=_("see them with `wardship hunt list`")
+        )
+    return found
+
+
+def run(
+    ws: Workspace,
+    hunt: Hunt,
+    *,
+    since: datetime,
+    policy: Policy,
+    identity_uid: str | None = None,
+    most: int = MOST,
+) -> Answer:
+    """Asks the logs from `since` on. `identity_uid`: only rows of that identity. Raises Unavailable."""
+    now = ws.db.clock()
+    begin = since.astimezone(UTC).replace(tzinfo=None)
+    arguments = hunt.compiled.arguments({**policy.parameters(now), "since": begin})
+    question = hunt.compiled.sql()
+    if identity_uid is not None:
+        question = f'SELECT * FROM ({question}) AS answer WHERE "identity_uid" = $wanted_identity'  # noqa: S608 - checked
+        arguments["wanted_identity"] = identity_uid
+    found: list[Row] = []
+    more = False
+    with DuckDbEngine(_tables(ws, since), memory_limit=f"{ws.settings.telemetry.memory_mb}MB", spill=ws.tmp) as engine:
+        for row in engine.query(question, arguments):
+            if len(found) == most:
+                more = True
+                break
+            found.append({name: _aware(value) for name, value in zip(hunt.compiled.columns, row, strict=True)})
+    columns = [Column(name=name, label=name) for name in hunt.compiled.columns]
+    return Answer(columns=columns, rows=found, more=more)
+
+
+def _tables(ws: Workspace, since: datetime) -> list[Table]:
+    snapshot = latest_snapshot(ws.db, ws.facts)
+    facts = [Table(name=name, columns=columns, files=()) for name, columns in FACTS.items()]
+    return [
+        telemetry.activity_table(ws.db, ws.activity, since=since),
+        *usage.current(ws).tables(),
+        *(facts if snapshot is None else tables_of(snapshot)),
+    ]
+
+
+def _aware(value: object) -> object:
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
