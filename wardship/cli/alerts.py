@@ -169,7 +169,7 @@ def _windows(alerts: kit.Group) -> None:
         "add",
         help=N_("Announce a change."),
         examples=(
-            "wardship alerts change-window add --from 2026-11-28 --until 2026-11-29 --scope aws:123456789012 --reason x",
+            "wardship alerts change-window add --from 2026-11-28 --until 2026-11-29 --scope aws:12345 --reason x",
         ),
     )
     @kit.option(

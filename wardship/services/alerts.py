@@ -132,8 +132,10 @@ def rows(
             }
 
 
-def signals(ws: Workspace, facts: Facts, *, alert: str | None = None, identity_uid: str | None = None) -> Iterator[Row]:
-    """Signals, the newest first: those of an alert, of an identity, or all."""
+def signals(
+    ws: Workspace, facts: Facts, *, alert: str | None = None, subjects: Sequence[str] | None = None
+) -> Iterator[Row]:
+    """Signals, the newest first: those of an alert, of some subjects, or all."""
     query = sa.select(_signal).order_by(_signal.c.last_at.desc(), _signal.c.chance.desc(), _signal.c.uid)
     if alert is not None:
         query = query.where(_signal.c.alert_uid == alert)

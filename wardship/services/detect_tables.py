@@ -54,10 +54,9 @@ def made(
         lake = Table(name="activity", columns=ACTIVITY, files=[ws.activity / one.path for one in files])
         with _duckdb(ws, [lake, *known, *announced], folder) as db:
             operations = db.execute(event.OPERATIONS.format(chosen=event.chosen(batches))).fetchall()
-            actions = write_tables(
-                folder, {"action": ACTION_CLASS}, {"action": list(action_classes().rows(operations))}
-            )
-            db.execute(f"CREATE VIEW action AS {duckdb_select(actions[0])}")
+            classes = list(action_classes().rows(operations))
+            (action,) = write_tables(folder, {"action": ACTION_CLASS}, {"action": classes})
+            db.execute(f"CREATE VIEW action AS {duckdb_select(action)}")
             events = _written(db, folder, "event", EVENT, event.events(batches))
             db.execute(f"CREATE VIEW event AS {duckdb_select(events)}")
             made = [events, *actions, *_baselines(db, folder), _provisioners(db, folder, declared)]
