@@ -67,7 +67,10 @@ _LINE = re.compile(
 )
 _STATE = re.compile(r"([0-9A-Z]{5}): ", re.ASCII)
 _USER = re.compile(r"([^\s@:\[\]]{1,63})@([^\s@:\[\]]{1,63})")
-_PEER = re.compile(r"([0-9a-fA-F:.]{3,45})\((\d{1,5})\)")
+_PEERS = (  # of IPv4 first: what stands before it may look like the beginning of an IPv6 address
+    re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})\(\d{1,5}\)"),
+    re.compile(r"\b([0-9a-fA-F:.]{2,45})\(\d{1,5}\)"),
+)
 _PID = re.compile(r"\[(\d{1,10})(?:-\d{1,10})?\]")
 _NAMED = re.compile(r"\b(user|database|application_name|host)=([^\s,]{1,200})")
 _REFUSED = re.compile(
@@ -221,7 +224,8 @@ def _entry(record: dict[str, Any]) -> _Entry:
         raise DataError("no line of a PostgreSQL log, or the middle of an entry of several lines")
     prefix, message = found[2], line[found.end() :]
     state = _STATE.match(message)
-    user, peer, pid = _USER.search(prefix), _PEER.search(prefix), _PID.search(prefix)
+    user, pid = _USER.search(prefix), _PID.search(prefix)
+    peer = next((one for pattern in _PEERS if (one := pattern.search(prefix))), None)
     known = user if user and user[1] != "[unknown]" else None
     return _Entry(
         time=found[1],

@@ -59,7 +59,7 @@ _REASONS = (  # what Vault says, without what it says it of
     "permission denied", "invalid token", "bad token", "namespace not authorized", "invalid role or secret ID",
     "invalid username or password", "lease not found", "unsupported path", "unsupported operation",
     "missing client token", "request forbidden", "quota exceeded", "wrapping token is not valid", "token is expired",
-    "service account unauthorized",
+    "service account unauthorized", "refused by the engine",
 )  # fmt: skip
 
 
@@ -73,8 +73,8 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
     """The call that a response ends, or that was refused; none of a request that went on."""
     if not claims(record):
         raise DataError("not an entry of a Vault audit device")
-    refused = record.get("error")
-    failed = isinstance(refused, str) and refused != ""
+    refused = _error(record)
+    failed = refused is not None
     if record["type"] == "request" and not failed:
         return ()
     operation = text(record, "request.operation")
@@ -85,7 +85,8 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
     path = text(record, "request.path") or ""
     login = _is_login(record, path)
     accessor = identifier(record, "auth.accessor", "request.client_token_accessor")
-    authority, actor = _actor(record, None if login and failed else accessor)
+    nobody = login and failed  # a token that came along with it is not who tried
+    authority, actor = (None, None) if nobody else _actor(record, accessor)
     mount = text(record, "request.mount_type")
     return (
         Activity(
@@ -96,9 +97,9 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
             class_uid=_class_of(path, login=login),
             actor_authority=authority if actor else None,
             actor_id=actor,
-            actor_name=text(record, "auth.display_name"),
+            actor_name=None if nobody else text(record, "auth.display_name"),
             actor_kind=_kind(record, mount if login else None),
-            session=accessor if login else None,
+            session=accessor if login and not failed else None,
             credential_id=None if login else accessor,
             credential_type=None if login else CredentialType.TOKEN.value,
             mutating=not login and operation not in _READS,
@@ -110,7 +111,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
             src_ip=text(record, "request.remote_address"),
             user_agent=_plain(texts(record, "request.headers.user-agent")),
             outcome=Outcome.FAILURE if failed else Outcome.SUCCESS,
-            outcome_code=_reason(refused) if isinstance(refused, str) and failed else None,
+            outcome_code=_reason(refused) if refused is not None else None,
             detail=small(
                 {
                     "action": "login" if login else None,
@@ -190,6 +191,15 @@ def _granting(record: dict[str, Any]) -> list[dict[str, Any]]:
 def _plain(values: list[str]) -> str | None:
     """Headers are hidden unless the device is told otherwise."""
     return next((one for one in values if not one.startswith("hmac-")), None)
+
+
+def _error(record: dict[str, Any]) -> str | None:
+    """What the entry says went wrong: at the door in the clear; of an engine's own answer, hidden by the HMAC."""
+    refused = record.get("error")
+    if isinstance(refused, str) and refused:
+        return refused
+    answer = child(record, "response.data")
+    return "refused by the engine" if set(answer) == {"error"} else None
 
 
 def _reason(said: str) -> str:
