@@ -59,7 +59,7 @@ def made(
             db.execute(f"CREATE VIEW action AS {duckdb_select(action)}")
             events = _written(db, folder, "event", EVENT, event.events(batches))
             db.execute(f"CREATE VIEW event AS {duckdb_select(events)}")
-            made = [events, *actions, *_baselines(db, folder), _provisioners(db, folder, declared)]
+            made = [events, action, *_baselines(db, folder), _provisioners(db, folder, declared)]
         yield [*made, *known, *announced]
 
 
