@@ -130,7 +130,7 @@ SHARING = frozenset(
 )  # fmt: skip
 """Operations whose lists and policies say who was let in."""
 
-BY_HAND = frozenset({"CreateAccessKey", *OUTCOME_KEYS}) | SHARING
+BY_HAND = frozenset({"CopyObject", "CreateAccessKey", *OUTCOME_KEYS}) | SHARING
 """Rare operations that need more of a record than the fast way decodes."""
 
 CONSOLE_AGENTS = ("console.", "signin.amazonaws.com", "S3Console/", "Mozilla/", "Opera/")

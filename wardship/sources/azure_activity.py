@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from wardship.model.access import CredentialType
@@ -193,21 +194,19 @@ def _event(row: Row, drift: Drift) -> Activity:
     )
 
 
+@dataclass(slots=True, kw_only=True)
 class _Who:
     """Who acted, as far as the event tells: its claims, its requester, or only a caller's name."""
 
-    __slots__ = ("app_id", "authentication", "authority", "client", "credential", "id", "kind", "name", "role")
-
-    def __init__(self) -> None:
-        self.authority: str | None = None
-        self.id: str | None = None
-        self.name: str | None = None
-        self.kind = ActorKind.UNKNOWN
-        self.app_id: str | None = None
-        self.client: str | None = None
-        self.credential: CredentialType | None = None
-        self.role: str | None = None
-        self.authentication: str | None = None
+    authority: str | None = None
+    id: str | None = None
+    name: str | None = None
+    kind: ActorKind = ActorKind.UNKNOWN
+    app_id: str | None = None
+    client: str | None = None  # the application through which a person acted
+    credential: CredentialType | None = None
+    role: str | None = None
+    authentication: str | None = None
 
 
 def _actor(row: Row, resource: str | None) -> _Who:

@@ -16,9 +16,9 @@ from typing import Any
 from wardship.model.access import CredentialType
 from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
 from wardship.model.errors import DataError
-from wardship.sdk.connector import BlindSpot, Drift, Evidence
+from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission, Setting
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import SourceManifest
+from wardship.sdk.source import LiveLog, SourceManifest
 from wardship.sources._record import (
     MAX_LIST,
     at,
@@ -42,6 +42,19 @@ MANIFEST = SourceManifest(
         N_("alerts of the Alert Center, as JSON"),
     ),
     records=("items", "alerts"),
+    settings=(
+        Setting(
+            name="key", help=N_("key file of a service account with domain-wide delegation"), required=True, secret=True
+        ),
+        Setting(name="administrator", help=N_("e-mail of an administrator who may see the reports"), required=True),
+        Setting(name="applications", help=N_("applications to read, with commas; without it the usual ones")),
+    ),
+    permissions=(
+        Permission(
+            name="https://www.googleapis.com/auth/admin.reports.audit.readonly",
+            why=N_("lists the activities of every application"),
+        ),
+    ),
     delay_hours=72.0,  # token and others up to some days; login and admin within minutes
     retention_days=180,
     logs_reads=None,
@@ -109,6 +122,13 @@ _KEPT = (  # parameters that detections ask for, as Google names them
     "ACTION_REQUESTED END_POINT_NAME"
 ).split()
 _ALERT_ACTORS = ("maliciousEntity.entity.emailAddress", "actorEmail", "ruleViolationInfo.triggeringUserEmail", "email")
+
+
+def live(connection: Connection) -> LiveLog:
+    """Reads the log of the connection. Raises ConfigError; nothing is asked of the network yet."""
+    from wardship.sources._saas_live import WorkspaceLog
+
+    return WorkspaceLog(connection)
 
 
 def claims(record: dict[str, Any]) -> bool:
