@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import NOW
+from wardship.app import App
 from wardship.model.activity import Activity
 from wardship.model.errors import MissingScope, NotVisible
 from wardship.sdk.clock import SimClock
 from wardship.sdk.connector import Connection, DriftLog
 from wardship.sdk.registry import source
 from wardship.sdk.source import LiveLog
+from wardship.services import telemetry_sync
 from wardship.sim.entra import READER_ROLES, EntraTenant
 from wardship.sim.entra_logs import sign_in, stamp
+from wardship.store import telemetry
 
 SUBSCRIPTION = "77777777-aaaa-4aaa-8aaa-777777777777"
 FOREIGN = "88888888-aaaa-4aaa-8aaa-888888888888"
@@ -130,3 +134,19 @@ def test_without_a_subscription_or_a_token_for_azure_it_says_so(tenant: EntraTen
         list(opened("azure.activity", tenant.connection()).streams())
     with pytest.raises(NotVisible):
         list(opened("azure.activity", tenant.connection(access_token="sim:")).streams())
+
+
+def test_a_sync_publishes_what_can_be_read_and_names_what_cannot(tenant: EntraTenant, tmp_path: Path) -> None:
+    app = tenant.add_application("invoice-import")
+    sign_in(tenant, "servicePrincipal", NOW - DAY, appId=app.app_id)
+    user = tenant.add_user("Ana", "ana@acme.example")
+    tenant.consent(app.sp, "Mail.Read", by=user, at=NOW - DAY)
+    with App.create(tmp_path / "ws", clock=lambda: NOW) as made:
+        told = {
+            (one.source, one.stream): one for one in telemetry_sync.sync(made.workspace, [tenant.connection()], "test")
+        }
+        assert told["entra.signin", "servicePrincipal"].events == 1
+        assert told["entra.audit", "directoryAudits"].events == 1
+        assert told["entra.signin", "managedIdentity"].problem is None
+        assert told["azure.activity", ""].problem
+        assert {one.source for one in telemetry.live_files(made.db)} == {"entra.signin", "entra.audit"}

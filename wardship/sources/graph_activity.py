@@ -27,7 +27,7 @@ MANIFEST = SourceManifest(
         N_("rows of the Log Analytics table MicrosoftGraphActivityLogs as JSON or CSV"),
     ),
     records=("value", "records"),
-    connector=None,
+    connector="entra",
     delay_hours=2.0,
     retention_days=None,
     logs_reads=True,

@@ -29,7 +29,7 @@ MANIFEST = SourceManifest(
         N_("rows of the Log Analytics table OfficeActivity as JSON or CSV"),
     ),
     records=("value",),
-    connector=None,
+    connector="entra",
     delay_hours=24.0,
     retention_days=180,
     logs_reads=None,

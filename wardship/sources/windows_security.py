@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wardship.model.activity import Activity, ActorKind, Outcome, small
-from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.i18n import N_
 from wardship.sdk.source import SourceManifest
@@ -83,7 +82,6 @@ _CHANGED_FIELDS = (
 )
 _SQL_PRINCIPAL = re.compile(r"^(?:session_)?server_principal_name:(.{1,256})$", re.MULTILINE)
 _SQL_ADDRESS = re.compile(r"^client_ip:([0-9a-fA-F.:]{2,45})$", re.MULTILINE)
-_SQL_SID = re.compile(r"^server_principal_sid:([0-9a-f]{10,200})$", re.MULTILINE)
 _SQL_ACTION = re.compile(r"^action_id:(\w{1,10})", re.MULTILINE)
 
 
@@ -169,8 +167,8 @@ def _actor(event: WindowsEvent, meaning: Meaning) -> tuple[str | None, str | Non
         return account(sid, name, data.text(f"{side}DomainName", f"{side}Domain"), event.computer)
     text = data.text("param1") or ""
     if match := _SQL_PRINCIPAL.search(text):
-        sid = found[1] if (found := _SQL_SID.search(text)) else None
-        return account(None, match[1].strip(), sid, event.computer)
+        domain, _slash, name = match[1].strip().rpartition("\\")
+        return account(None, name, domain or None, event.computer)
     domain, _slash, name = (data.text("User", "Account") or "").rpartition("\\")
     return account(event.user_sid, name or None, domain or None, event.computer)
 
@@ -295,6 +293,3 @@ def _detail(event: WindowsEvent, logon: str | None) -> Mapping[str, Any]:
         "process": (data.text("NewProcessName", "ProcessName", "Image") or "").rpartition("\\")[2],
         "sql_action": sql[1] if sql else None,
     }
-
-
-__all__ = ["MANIFEST", "DataError", "account", "claims", "parse"]
