@@ -1,0 +1,242 @@
+"""Shipped declared logs: what an API gateway's log tells, and that no record, however odd, does harm."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from wardship.model.activity import Activity, ActorKind
+from wardship.model.errors import DataError
+from wardship.sdk.connector import DriftLog
+from wardship.sdk.log_mapping import MappedLog, shipped_names
+from wardship.sdk.registry import source
+from wardship.sdk.told import told
+
+NOON = "2026-03-01T12:00:00Z"
+CEF = "CEF:0|{vendor}|{product}|1.0|100|{name}|5|suser=ann suid=7 src=203.0.113.9 rt=Mar 01 2026 12:00:00 {more}"
+RECORDS: dict[str, dict[str, Any]] = {
+    "http.access": {
+        "message": '203.0.113.9 - ann [01/Mar/2026:12:00:00 +0000] "POST /orders?key=abc HTTP/1.1" 403 12 "-" "curl/8"'
+    },
+    "aws.apigateway": {
+        "requestId": "r-1", "accountId": "111111111111", "requestTimeEpoch": 1772366400000, "httpMethod": "GET",
+        "resourcePath": "/orders", "status": "200", "ip": "203.0.113.9", "caller": "AIDA1", "apiKeyId": "key7",
+        "userAgent": "curl/8",
+    },
+    "kong.access": {
+        "started_at": 1772366400000, "client_ip": "203.0.113.9", "consumer": {"id": "c-1", "username": "billing"},
+        "authenticated_entity": {"id": "key7"}, "service": {"name": "orders"}, "response": {"status": 200},
+        "request": {"method": "DELETE", "uri": "/orders/1?apikey=abc", "headers": {"user-agent": "curl/8"}},
+    },
+    "envoy.access": {
+        "start_time": NOON, "method": "GET", "path": "/orders?x=1", "response_code": 503, "upstream_cluster": "orders",
+        "downstream_remote_address": "203.0.113.9:50000", "user_agent": "curl/8", "authority": "orders.shop",
+        "downstream_peer_uri_san": "spiffe://cluster.local/ns/shop/sa/web", "response_flags": "UF",
+    },
+    "azure.apim": {
+        "time": NOON, "callerIpAddress": "203.0.113.9", "location": "West Europe", "correlationId": "c-1",
+        "properties": {"method": "PUT", "url": "https://api.shop/orders?subscription-key=abc", "responseCode": 200,
+                       "apiId": "orders", "apimSubscriptionId": "sub-7", "userId": "u-1"},
+    },
+    "zoom.webhook": {"zoom": {"event": "user.signed_in", "event_ts": 1772366400000,
+                              "payload": {"account_id": "a", "object": {"id": "u", "email": "ann@example.org"}}}},
+    "auth0.logs": {"data": {"log_id": "1", "type": "seccft", "date": NOON, "client_id": "app-1", "ip": "203.0.113.9"}},
+    "keycloak.log": {
+        "message": "2026-03-01 12:00:00,000 DEBUG [org.keycloak.events] (t-1) type=CLIENT_LOGIN, realmId=shop,"
+        " clientId=robot, userId=null, ipAddress=203.0.113.9"
+    },
+    "linux.auth": {
+        "message": "2026-03-01T12:00:00+00:00 web1 sshd[7]: Accepted publickey for deploy from 203.0.113.9 port 22"
+        " ssh2: ED25519 SHA256:abcdef"
+    },
+    "cyberark.pta": {"message": CEF.format(vendor="CyberArk", product="PTA", name="Suspicious", more="act=x")},
+    "thycotic.secret_server": {
+        "message": CEF.format(vendor="T", product="Secret Server", name="SECRET - VIEW", more="fileId=9")
+    },
+    "mongodb.audit": {"atype": "authenticate", "ts": {"$date": NOON}, "remote": {"ip": "203.0.113.9"},
+                      "param": {"user": "app", "db": "admin"}, "result": 18},
+    "aws.s3access": {
+        "message": "owner1 shop [01/Mar/2026:12:00:00 +0000] 203.0.113.9 arn:aws:iam::111111111111:user/app R1"
+        ' REST.GET.OBJECT a/b "GET /shop/a/b HTTP/1.1" 200 - 1 1 1 1 "-" "S3Console" - h= SigV4 c AuthHeader s3 TLSv1.2'
+    },
+    "oracle.audit": {
+        "SyslogMessage": "Oracle Audit[1]: LENGTH : '370' ACTION :[6] 'select secret' DATABASE USER:[3] 'APP' PRIVILEGE :[4]"
+        " 'NONE' CLIENT USER:[6] 'oracle' CLIENT TERMINAL:[0] '' STATUS:[1] '0' DBID:[9] '352043601'",
+        "EventTime": NOON,
+    },
+    "vault.audit": {
+        "type": "response", "time": NOON, "auth": {"entity_id": "e", "accessor": "a", "policies": ["p"],
+                                                   "policy_results": {"granting_policies": [{"name": "p"}]}},
+        "request": {"id": "r", "operation": "read", "path": "secret/data/x", "remote_address": "203.0.113.9",
+                    "namespace": {"id": "n", "path": "t/"}, "headers": {"user-agent": ["curl"]}},
+        "response": {"data": {"error": "hmac"}},
+    },
+    "postgresql.log": {
+        "timestamp": "2026-03-01 12:00:00 UTC", "user": "app", "dbname": "shop", "pid": 9, "remote_host": "203.0.113.9",
+        "error_severity": "LOG", "state_code": "00000", "message": "connection authorized: user=app database=shop",
+    },
+    "mariadb.audit": {
+        "timestamp": "2026-03-01 12:00:00", "class": "general", "event": "status", "connection_id": 5,
+        "account": {"user": "app", "host": "h"}, "login": {"ip": "203.0.113.9"},
+        "general_data": {"sql_command": "drop_user", "status": 0},
+    },
+    "ocsf": {
+        "class_uid": 6003, "category_uid": 6, "activity_id": 2, "time": 1772366400000, "status_id": 1,
+        "metadata": {"uid": "u", "product": {"name": "CloudTrail"}}, "cloud": {"provider": "AWS", "region": "eu-west-1"},
+        "actor": {"user": {"uid": "AROA1:s", "type": "AssumedRole", "account": {"uid": "111111111111"},
+                           "credential_uid": "ASIA1"}, "session": {"uid": "x"}},
+        "api": {"operation": "GetObject", "service": {"name": "s3.amazonaws.com"}},
+        "src_endpoint": {"ip": "203.0.113.9"}, "resources": [{"uid": "arn:x"}], "http_request": {"user_agent": "cli"},
+    },
+}  # fmt: skip
+NAMES = sorted(RECORDS)
+
+
+def parse(name: str, record: dict[str, Any]) -> list[Activity]:
+    return list(told(source(name), as_of=datetime(2026, 3, 2, tzinfo=UTC)).parse(record, DriftLog()))
+
+
+def one(name: str) -> Activity:
+    (found,) = parse(name, RECORDS[name])
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_claimed_dated_and_placed(name: str) -> None:
+    assert source(name).claims(RECORDS[name])
+    found = one(name)
+    assert found.time == datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert found.src_ip in ("203.0.113.9", None)
+    assert found.src_ip or name in ("oracle.audit", "zoom.webhook")
+    assert (found.actor_id is None) == (found.actor_authority is None)
+
+
+@pytest.mark.parametrize(
+    ("name", "actor", "credential", "operation", "mutating", "outcome"),
+    [
+        ("http.access", "ann", None, "POST", True, "failure"),
+        ("aws.apigateway", "AIDA1", "key7", "GET", False, "success"),
+        ("kong.access", "c-1", "key7", "DELETE", True, "success"),
+        ("envoy.access", "spiffe://cluster.local/ns/shop/sa/web", None, "GET", False, "failure"),
+        ("azure.apim", "sub-7", "sub-7", "PUT", True, "success"),
+    ],
+)
+def test_api_gateways_tell_the_consumer_and_its_key(
+    *, name: str, actor: str, credential: str | None, operation: str, mutating: bool, outcome: str
+) -> None:
+    found = one(name)
+    assert (found.actor_id, found.credential_id, found.operation) == (actor, credential, operation)
+    assert (found.mutating, found.outcome.value) == (mutating, outcome)
+    assert "abc" not in str(found)  # what follows the question mark may be a key
+
+
+def test_clients_that_act_by_themselves_are_applications() -> None:
+    assert (one("auth0.logs").actor_id, one("auth0.logs").actor_kind) == ("app-1", ActorKind.APPLICATION)
+    assert (one("keycloak.log").actor_id, one("keycloak.log").actor_kind) == ("robot", ActorKind.APPLICATION)
+    assert one("envoy.access").actor_kind is ActorKind.WORKLOAD
+
+
+def test_a_security_lake_event_of_aws_has_the_connectors_ids() -> None:
+    found = one("ocsf")
+    assert (found.actor_authority, found.actor_id, found.session) == ("aws:111111111111", "AROA1", "s")
+    assert (found.credential_id, found.actor_kind, found.mutating) == ("ASIA1", ActorKind.ROLE, False)
+
+
+def test_no_source_of_ours_claims_anothers_record() -> None:
+    """What `--source auto` goes by."""
+    for name, record in RECORDS.items():
+        claiming = [other for other in NAMES if source(other).claims(record)]
+        assert claiming == [name]
+
+
+def test_a_ssh_key_is_told_by_its_fingerprint() -> None:
+    found = one("linux.auth")
+    assert (found.actor_authority, found.actor_id) == ("linux:web1", "deploy")
+    assert (found.credential_id, found.credential_type) == ("SHA256:abcdef", "ssh_key")
+
+
+def test_the_text_of_a_statement_is_not_kept() -> None:
+    found = one("oracle.audit")
+    assert found.operation == "select"
+    assert "secret" not in str(found)
+
+
+# ------------------------------------------------------------------ whatever stands in a record
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.sampled_from(["", "\x00", "\ud800", "9" * 400, "{", "1e999", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59",
+                     "CEF:0|||||||", "LEEF:2.0|||||", "[" * 500, "a" * 9000, "'" * 50, "Feb 29 25:61:61"]),
+    st.lists(st.one_of(st.none(), st.integers(), st.text(max_size=5), st.dictionaries(st.text(max_size=3), st.none())),
+             max_size=3),
+    st.dictionaries(st.text(max_size=8), st.one_of(st.none(), st.text(max_size=5), st.integers()), max_size=3),
+)  # fmt: skip
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, entry in inner:
+        yield (*path, key)
+        yield from places(entry, (*path, key))
+
+
+def put(record: dict[str, Any], path: tuple[Any, ...], value: Any) -> None:
+    inner: Any = record
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_an_odd_record_gives_activities_nothing_or_a_reason(name: str, data: st.DataObject) -> None:
+    record = copy.deepcopy(RECORDS[name])
+    changed: list[tuple[Any, ...]] = []
+    for path in data.draw(st.lists(st.sampled_from(sorted(places(record), key=str)), min_size=1, max_size=3)):
+        if any(path[: len(done)] == done for done in changed):
+            continue  # what stood there is gone
+        old = cast("Any", record)
+        for key in path:
+            old = old[key]
+        if isinstance(old, str) and data.draw(st.booleans()):
+            at = data.draw(st.integers(0, len(old)))
+            new: Any = old[:at] + data.draw(st.text(max_size=6)) + old[at + data.draw(st.integers(0, 9)) :]
+        else:
+            new = data.draw(ODD)
+        put(record, path, new)
+        changed.append(path)
+    source(name).claims(record)
+    try:
+        found = parse(name, record)
+    except DataError:
+        return
+    for activity in found:
+        assert activity.operation
+        json.dumps(dict(activity.detail), allow_nan=False).encode()  # no lone surrogates, no NaN
+        for text in (activity.actor_id, activity.resource_id, activity.operation, activity.uid):
+            assert text is None or "\x00" not in text
+            assert text is None or text.encode("utf-8")
+
+
+@pytest.mark.parametrize("name", shipped_names())
+@settings(max_examples=5, deadline=None)
+@given(record=st.dictionaries(st.text(max_size=9), ODD, max_size=5))
+def test_records_of_something_else_are_refused_or_skipped(name: str, record: dict[str, Any]) -> None:
+    log = cast("MappedLog", source(name))
+    if not log.claims(record):
+        try:
+            assert list(log.parse(record, DriftLog())) == []  # at most an empty page
+        except DataError as error:
+            assert "not a record" in error.message
