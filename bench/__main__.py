@@ -11,7 +11,7 @@ import time
 import bench
 from bench.harness import LARGE
 
-_NOT_BENCHMARKS = {"harness", "provider", "__main__"}
+_NOT_BENCHMARKS = {"cloudtrail_files", "harness", "provider", "__main__"}
 
 
 def names() -> list[str]:

@@ -42,14 +42,15 @@ def blocks(path: Path, name: str, keys: Sequence[str]) -> Iterator[Block | NoRec
 
 
 def _whole(path: Path) -> bytes | None:
-    """The text, if it is one JSON document of moderate size on one line and not broken."""
+    """The text, if it seems to be one JSON document of moderate size on one line, and is not broken.
+
+    Only its first piece is looked at: `split` tells a line end further on.
+    """
     read: list[bytes] = []
     size = 0
     try:
         for piece in text_pieces(path):
-            if not read and not piece.lstrip().startswith(_STARTS):
-                return None
-            if b"\n" in piece.rstrip(b"\n"):
+            if not read and (not piece.lstrip().startswith(_STARTS) or b"\n" in piece.rstrip(b"\n")):
                 return None
             read.append(piece)
             size += len(piece)

@@ -7,8 +7,8 @@ documents: `{"Records":[{...},{...}]}`, compact, each record beginning with the 
 Why it cannot go wrong unseen. The separator holds unescaped quotes, so it never lies inside a string; it stands between
 two objects of some list. If that list is not the one of records, or a record begins with another key, or something
 follows the list, then at least one line is not a JSON object: brackets are left open, or a comma is left over. So
-whoever reads the lines and meets one that is not JSON reads the document again with `exact`. Counting keys tells
-most such documents before anything is read.
+whoever reads the lines and meets one that is not JSON reads the document again with `exact`. A document that has line
+ends of its own is told here, by counting them: each pass over the text is a tenth of what reading it costs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def split(document: bytes, keys: Sequence[str]) -> bytearray | None:
     if not lines:
         return lines
     first = _FIRST_KEY.match(lines)
-    if first is None or b"\n" in lines or b"\r" in lines:
+    if first is None:
         return None
     key = bytes(first[1])
     separator, step, count = b"},{" + key, 3 + len(key), 1
@@ -48,7 +48,7 @@ def split(document: bytes, keys: Sequence[str]) -> bytearray | None:
         lines[at + 1] = 0x0A
         count += 1
         at = lines.find(separator, at + step)
-    return lines if lines.count(key) == count else None
+    return lines if lines.count(b"\n") == count - 1 else None
 
 
 def _list(document: bytes, keys: Sequence[str]) -> memoryview | None:
