@@ -160,7 +160,7 @@ def advance(
                 mixed = any(one.batches[0] <= before.batch or one.batches[-1] > newest.id for one in group)
                 where = f"batch > {before.batch} AND batch <= {newest.id}" if mixed else "TRUE"
                 made.add(events, where, hold)
-        files = made.files
+        files = {table: tuple(files) for table, files in made.files.items()}
         after = Generation(
             folder=folder,
             number=before.number + 1,
