@@ -9,7 +9,7 @@ from typing import Any
 from wardship.jobs import queue
 from wardship.jobs.schedule import Periodic
 from wardship.jobs.worker import Handler, JobContext
-from wardship.services import audit
+from wardship.services import audit, telemetry
 from wardship.store import facts
 from wardship.store.workspace import Workspace
 
@@ -17,6 +17,7 @@ PERIODIC = (
     Periodic(name="audit.checkpoint", kind="audit.checkpoint", every_s=600, jitter_s=60),
     Periodic(name="jobs.prune", kind="jobs.prune", every_s=86_400, jitter_s=3_600, args={"older_than_days": 30}),
     Periodic(name="facts.prune", kind="facts.prune", every_s=86_400, jitter_s=3_600),
+    Periodic(name="telemetry.compact", kind="telemetry.compact", every_s=86_400, jitter_s=3_600),
 )
 
 
@@ -34,4 +35,7 @@ def handlers(ws: Workspace) -> dict[str, Handler]:
         context.check()
         facts.remove_old_snapshots(context.db, ws.facts, keep=ws.settings.facts.keep_snapshots)
 
-    return {"audit.checkpoint": sign, "jobs.prune": prune, "facts.prune": retain}
+    def compact(_args: Mapping[str, Any], context: JobContext) -> None:
+        telemetry.compact(ws, actor="worker", check=context.check)
+
+    return {"audit.checkpoint": sign, "jobs.prune": prune, "facts.prune": retain, "telemetry.compact": compact}

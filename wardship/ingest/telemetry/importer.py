@@ -11,22 +11,25 @@ from __future__ import annotations
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from wardship.ingest.quarantine import bad_item
 from wardship.ingest.telemetry import staging
 from wardship.ingest.telemetry.batch import Batch, Published
 from wardship.ingest.telemetry.blocks import blocks
 from wardship.ingest.telemetry.files import LogFile, digest_of, log_files
 from wardship.ingest.telemetry.plain import Broken
-from wardship.ingest.telemetry.records import NoRecord, Records
+from wardship.ingest.telemetry.records import NoRecord, Raw, Records, unfold
 from wardship.ingest.telemetry.staging import Staging
+from wardship.model.activity import Activity
 from wardship.sdk import registry
+from wardship.sdk.connector import DriftLog
 from wardship.sdk.source import Source
 from wardship.store import telemetry
-from wardship.store.db import Write
 from wardship.store.telemetry import Input, Window
 from wardship.store.workspace import Workspace
 
@@ -99,36 +102,6 @@ def import_paths(
         return work.told
 
 
-def import_records(
-    ws: Workspace,
-    source: Source,
-    records: Iterable[dict[str, Any]],
-    *,
-    name: str,
-    digest: str,
-    actor: str,
-    also: Callable[[Write], None] | None = None,
-) -> Imported:
-    """Publishes the records of one reading of a live log. `digest` is that reading's own id; `name` is to be shown.
-
-    `also` writes in the transaction of the last batch: the cursor, the window that is complete now.
-    """
-    told = Imported(files=1)
-    manifest = source.MANIFEST.name
-    made = telemetry.register(ws.db, manifest, [(name, digest, 0)])[digest]
-    with staging(ws) as place:
-        batch = Batch(ws, place, manifest, source, actor)
-        batch.begin(made.id, made.position)
-        for position, record in enumerate(records):
-            batch.take(made.id, position, record)
-            if batch.full:
-                told.count(batch.publish())
-        batch.end(made.id)
-        told.count(batch.publish(also=also))
-        told.drift.update(batch.drift.counts)
-    return told
-
-
 def declare(ws: Workspace, window: Window, *, actor: str) -> None:
     """Records somebody's word that a log is complete in a window."""
     with ws.db.write(actor) as write:
@@ -140,24 +113,31 @@ def declare(ws: Workspace, window: Window, *, actor: str) -> None:
         )
 
 
-def claimed_by(file: Path, name: str, sources: Sequence[Source]) -> Source | None:
-    """The source that most of the first records of a file are of; None: nobody knows them."""
-    best: tuple[int, Source] | None = None
+def claimed_by(file: Path, name: str, sources: Sequence[Source], *, likely: Source | None = None) -> Source | None:
+    """The source that most of the first records of a file are of; None: nobody knows them. `likely`: that of the file
+    before, which is asked first."""
+    values = _sample(Records(file, name))
     samples: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for one in sources:
+    best: tuple[int, Source] | None = None
+    for one in [likely, *sources] if likely is not None else sources:
         keys = tuple(one.MANIFEST.records)
         if keys not in samples:
-            samples[keys] = _sample(file, name, keys)
+            unfolded = [record for value in values for record in unfold(value, keys)] if values else []
+            samples[keys] = [record for record in unfolded[:_SAMPLE] if not isinstance(record, NoRecord)] or _sample(
+                Records(file, name, keys)
+            )  # a document too large to be read at once
         claims = sum(1 for record in samples[keys] if one.claims(record))
+        if claims and claims == len(samples[keys]) and one is likely:
+            return one
         if claims and (best is None or claims > best[0]):
             best = claims, one
     return best[1] if best else None
 
 
-def _sample(file: Path, name: str, keys: Sequence[str]) -> list[dict[str, Any]]:
+def _sample(records: Records) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     try:
-        for raw in itertools.islice(Records(file, name, keys), 4 * _SAMPLE):
+        for raw in itertools.islice(records, 4 * _SAMPLE):
             if not isinstance(raw, NoRecord):
                 found.append(raw)
             if len(found) == _SAMPLE:
@@ -175,6 +155,77 @@ def _sources(source: str | Source) -> list[Source]:
     return [registry.source(source)]
 
 
+@dataclass(slots=True, kw_only=True)
+class Tried:
+    """What an import of these files would find. `reasons`: why records cannot be read, and how many."""
+
+    files: int = 0
+    events: int = 0
+    skipped: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    sources: Counter[str] = field(default_factory=Counter)
+    drift: Counter[tuple[str, str]] = field(default_factory=Counter)
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+    @property
+    def complete(self) -> bool:
+        return not (self.reasons or self.broken or self.unknown)
+
+    def count(self, found: Sequence[Activity]) -> None:
+        self.events += len(found)
+        self.skipped += not found
+        for one in found:
+            self.first_at = min(self.first_at or one.time, one.time)
+            self.last_at = max(self.last_at or one.time, one.time)
+
+
+def try_paths(
+    paths: Sequence[Path],
+    source: str | Source = AUTO,
+    *,
+    folder: Path,
+    stdin: BinaryIO | None = None,
+    watch: Watch | None = None,
+) -> Tried:
+    """Parses files as an import would, and keeps nothing. `folder` is for a copy of standard input."""
+    sources = _sources(source)
+    files = log_files(paths, stdin or sys.stdin.buffer, folder)
+    told, drift = Tried(), DriftLog()
+    total, done = sum(one.size_bytes for one in files), 0
+    for file in files:
+        chosen = sources[0] if len(sources) == 1 else claimed_by(file.path, file.name, sources)
+        if chosen is None:
+            told.unknown += [file.name] if file.size_bytes else []
+            continue
+        told.files += 1
+        told.sources[chosen.MANIFEST.name] += 1
+        try:
+            for number, raw in enumerate(Records(file.path, file.name, chosen.MANIFEST.records)):
+                if watch is not None and number % 1_000 == 0:
+                    watch(Advance(done_bytes=done, total_bytes=total, files=told.files, events=told.events))
+                _try(told, chosen, raw, drift)
+        except Broken as error:
+            told.broken.append((file.name, error.message))
+        done += file.size_bytes
+    told.drift.update(drift.counts)
+    return told
+
+
+def _try(told: Tried, source: Source, raw: Raw, drift: DriftLog) -> None:
+    if isinstance(raw, NoRecord):
+        told.reasons[raw.reason] += 1
+        return
+    try:
+        found = list(source.parse(raw, drift))
+    except Exception as error:  # noqa: BLE001 - as an import: whatever a parser trips over costs one record
+        told.reasons[bad_item(None, error).reason] += 1
+    else:
+        told.count(found)
+
+
 class _Import:
     """One run over files: a batch at a time, of one source at a time."""
 
@@ -187,6 +238,7 @@ class _Import:
         self._done = self._total = 0
         self._watch: Watch | None = None
         self._batch: Batch | None = None
+        self._likely: Source | None = None  # of the file before
         self._reading: dict[int, _Reading] = {}  # inputs of the batch
         self._again: list[_Reading] = []  # those that another process has read on meanwhile
 
@@ -220,7 +272,7 @@ class _Import:
             return None
         if len(self._sources) == 1:
             return self._sources[0]
-        source = claimed_by(file.path, file.name, self._sources)
+        source = self._likely = claimed_by(file.path, file.name, self._sources, likely=self._likely)
         if source is None:
             self._advance(file.size_bytes)
             if file.size_bytes:

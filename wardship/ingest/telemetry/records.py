@@ -97,7 +97,7 @@ class Records:
             except orjson.JSONDecodeError:
                 pass  # objects behind each other, or damaged: record by record
             else:
-                yield from _unfold(value, self._keys)
+                yield from unfold(value, self._keys)
                 return
         if _are_objects(head.bytes):
             yield from self._json_lines(head)
@@ -117,7 +117,7 @@ class Records:
         except DataError as error:
             yield _no_record(line, error.message)
         else:
-            yield from _unfold(value, self._keys)
+            yield from unfold(value, self._keys)
 
     def _parquet(self) -> Iterator[Raw]:
         """Rows as JSON, as DuckDB writes it."""
@@ -133,7 +133,7 @@ class Records:
                 while rows := found.fetchmany(1_000):
                     for (text,) in rows:
                         self.text_bytes += len(text)
-                        yield from _unfold(loads(text.encode("utf-8", "replace")), ())
+                        yield from unfold(loads(text.encode("utf-8", "replace")), ())
             except duckdb.Error as error:
                 raise Broken(f"damaged Parquet ({type(error).__name__})") from None
 
@@ -203,7 +203,7 @@ def _are_objects(head: bytes) -> bool:
     return sum(map(_is_object, lines)) * 2 > len(lines)
 
 
-def _unfold(value: Any, keys: Sequence[str]) -> Iterator[Raw]:
+def unfold(value: Any, keys: Sequence[str]) -> Iterator[Raw]:
     """The records of a JSON value: of a list its items, of an object its list under one of `keys`, else itself."""
     if isinstance(value, dict):
         for key in keys:
@@ -215,7 +215,7 @@ def _unfold(value: Any, keys: Sequence[str]) -> Iterator[Raw]:
     elif isinstance(value, list):
         for item in value:
             if isinstance(item, dict) and any(isinstance(item.get(key), list) for key in keys):
-                yield from _unfold(item, keys)
+                yield from unfold(item, keys)
             else:
                 yield as_raw(item)
     else:
@@ -374,11 +374,11 @@ def _document(text: _Text, keys: Sequence[str]) -> Iterator[Raw]:
         if char == "[":
             yield from _items(text, keys)
         elif char == "{" and not text.more(_WHOLE_BYTES):
-            yield from _unfold(text.value(), keys)
+            yield from unfold(text.value(), keys)
         elif char == "{":
             yield from _object(text, keys)
         else:
-            yield from _unfold(text.value(), keys)
+            yield from unfold(text.value(), keys)
 
 
 def _items(text: _Text, keys: Sequence[str]) -> Iterator[Raw]:
@@ -386,14 +386,14 @@ def _items(text: _Text, keys: Sequence[str]) -> Iterator[Raw]:
     while (char := text.peek()) != "]":
         if char is None:
             raise Broken("the list of records ends in the middle")
-        yield from _unfold(text.value(), keys)
+        yield from unfold(text.value(), keys)
     text.take()
 
 
 def _object(text: _Text, keys: Sequence[str]) -> Iterator[Raw]:
     """An object that may be larger than memory: the items of its list, or itself when it is a small one."""
     try:
-        yield from _unfold(text.value(_HEAD_BYTES), keys)
+        yield from unfold(text.value(_HEAD_BYTES), keys)
     except Broken:
         pass
     else:
