@@ -157,6 +157,12 @@ def test_what_cannot_be_joined_still_belongs_together() -> None:
     assert (found.actor_authority, found.actor_id, found.account) == ("entra:unknown", USER, None)
 
 
+@pytest.mark.parametrize(("word", "outcome"), [("Success", Outcome.SUCCESS), ("Failure", Outcome.FAILURE)])
+def test_a_result_may_be_a_word(word: str, outcome: Outcome) -> None:
+    row = {"TimeGenerated": AT, "Type": "AADManagedIdentitySignInLogs", "AppId": APP, "ResultType": word}
+    assert read(row).outcome is outcome
+
+
 def test_a_risk_detection_names_its_kind() -> None:
     record = exported("UserRiskEvents", userId=USER, riskEventType="leakedCredentials", riskLevel="high")
     found = read({**record, "operationName": "User Risk Detection"})

@@ -300,6 +300,12 @@ def test_sambas_changes_are_read_and_their_values_mostly_not() -> None:
     assert changed.detail["changed"] == ["servicePrincipalName", "unicodePwd"]
     assert changed.detail["values"] == ["servicePrincipalName=HTTP/x"]
     assert parsed(samba("Authorization", account="x")) == []
+    assert parsed(samba("dsdbTransaction", action="commit")) == []
+
+
+def test_the_headings_of_sambas_log_file_are_skipped() -> None:
+    heading = "[2026/03/01 10:11:12.123456,  3] ../../lib/audit_logging/audit_logging.c:97(audit_log_json)"
+    assert list(windows_security.parse({"message": heading}, DriftLog())) == []
 
 
 @pytest.mark.parametrize(

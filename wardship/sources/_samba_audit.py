@@ -12,7 +12,9 @@ from wardship.sources import _microsoft as ms
 from wardship.sources._microsoft import Row
 
 SERVICE = "Samba"
-_KINDS = ("Authentication", "Authorization", "KDC Authorization", "passwordChange", "dsdbChange", "groupChange")
+_KINDS = ("Authentication", "passwordChange", "dsdbChange", "groupChange")
+_REPEATING = ("Authorization", "KDC Authorization", "dsdbTransaction", "replicatedUpdate")
+_HEADING = re.compile(r"\s*\[\d{4}/\d\d/\d\d \d\d:\d\d:\d\d")
 _ENDPOINT = re.compile(r"(?:ipv[46]|unix):(.{0,100}?)(?::\d{1,5})?")
 _INTERACTIVE = frozenset({"2", "7", "10", "11"})
 _KEPT_ATTRIBUTES = frozenset({"serviceprincipalname", "msds-allowedtodelegateto", "useraccountcontrol"})
@@ -20,16 +22,23 @@ _KEPT_ATTRIBUTES = frozenset({"serviceprincipalname", "msds-allowedtodelegateto"
 
 def is_event(record: Mapping[str, Any]) -> bool:
     kind = record.get("type")
-    return isinstance(kind, str) and kind in _KINDS and isinstance(record.get(kind), dict)
+    return isinstance(kind, str) and kind in (*_KINDS, *_REPEATING) and isinstance(record.get(kind), dict)
+
+
+def is_heading(record: Mapping[str, Any]) -> bool:
+    """Whether it is the line that Samba's log file writes above each record: when, and from where in its source."""
+    message = record.get("message")
+    return isinstance(message, str) and _HEADING.match(message) is not None
 
 
 def parse(record: Mapping[str, Any], drift: Drift) -> Iterable[Activity]:
-    """One record; none for an authorization, which only repeats the logon before it. Raises DataError."""
+    """One record; none for those that repeat another: what a logon allowed, the end of a transaction, what came from
+    another controller, which logged it itself. Raises DataError."""
     kind = str(record["type"])
+    if kind in _REPEATING:
+        return []
     row = Row(ms.object_of(record[kind]))
     at = ms.needed_instant(record.get("timestamp"))
-    if kind in ("Authorization", "KDC Authorization"):
-        return []
     if kind == "Authentication":
         return [_logon(row, at)]
     return [_change(kind, row, at, drift)]

@@ -70,6 +70,7 @@ _CATEGORIES = {  # of diagnostic settings, tables of Log Analytics and Graph's s
     "managedidentity": "managedIdentity",
 }
 _RISKS = frozenset({"userriskevents", "serviceprincipalriskevents", "riskyusers", "riskyserviceprincipals"})
+_WORDS = {"success": Outcome.SUCCESS, "failure": Outcome.FAILURE, "interrupted": Outcome.FAILURE}
 _CREDENTIALS = {
     "clientsecret": CredentialType.CLIENT_SECRET,
     "certificate": CredentialType.CERTIFICATE,
@@ -226,13 +227,11 @@ def _credential(row: Row) -> tuple[str | None, str | None]:
 
 
 def _result(envelope: Row, row: Row) -> tuple[str | None, Outcome]:
-    status = row.child("status")
-    code = status.text("errorCode") or row.text("Sign-in error code") or envelope.text("resultType", "ResultType")
-    if code is None:
-        word = row.lower("Status")
-        known = {"success": Outcome.SUCCESS, "failure": Outcome.FAILURE, "interrupted": Outcome.FAILURE}
-        return None, known.get(word or "", Outcome.UNKNOWN)
-    return code, Outcome.SUCCESS if code == "0" else Outcome.FAILURE
+    """The error code, 0 for none; where there is no number, the word."""
+    code = row.child("status").text("errorCode") or row.text("Sign-in error code") or envelope.text("resultType")
+    if code is not None and code.isdecimal():
+        return code, Outcome.SUCCESS if code == "0" else Outcome.FAILURE
+    return None, _WORDS.get((code or row.text("Status") or "").lower(), Outcome.UNKNOWN)
 
 
 def _resource_id(row: Row) -> str | None:

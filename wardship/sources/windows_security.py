@@ -48,7 +48,7 @@ MANIFEST = SourceManifest(
         ),
         BlindSpot(
             id="windows.security.local_time",
-            text=N_("NXLog writes local time without a zone unless it is told otherwise; it is read as UTC"),
+            text=N_("NXLog and the CSV of Get-WinEvent write local time without a zone; it is read as UTC"),
         ),
     ),
     evidence=Evidence.DOCUMENTATION,
@@ -95,6 +95,8 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
     inner = ms.unwrapped(record)
     if _samba_audit.is_event(inner):
         return _samba_audit.parse(inner, drift)
+    if _samba_audit.is_heading(record):
+        return []
     event = read(record if "winlog" in record else inner)
     service, meanings = _service(event)
     meaning = meanings.get(event.id, Meaning())
