@@ -297,6 +297,8 @@ def test_sambas_changes_are_read_and_their_values_mostly_not() -> None:
     values = {"actions": [{"action": "add", "values": [{"value": "HTTP/x"}]}]}
     attributes = {"servicePrincipalName": values, "unicodePwd": values}
     changed = read(samba("dsdbChange", operation="Modify", userSid=SID, dn="CN=svc", attributes=attributes))
+    assert changed.operation == "5136"
+    assert read(samba("dsdbChange", operation="Add", userSid=SID, dn="CN=svc")).operation == "5137"
     assert changed.detail["changed"] == ["servicePrincipalName", "unicodePwd"]
     assert changed.detail["values"] == ["servicePrincipalName=HTTP/x"]
     assert parsed(samba("Authorization", account="x")) == []

@@ -16,6 +16,7 @@ _KINDS = ("Authentication", "passwordChange", "dsdbChange", "groupChange")
 _REPEATING = ("Authorization", "KDC Authorization", "dsdbTransaction", "replicatedUpdate")
 _HEADING = re.compile(r"\s*\[\d{4}/\d\d/\d\d \d\d:\d\d:\d\d")
 _ENDPOINT = re.compile(r"(?:ipv[46]|unix):(.{0,100}?)(?::\d{1,5})?")
+_DIRECTORY = {"Add": "5137", "Modify": "5136", "Delete": "5141"}  # Windows' numbers for changes of an object
 _INTERACTIVE = frozenset({"2", "7", "10", "11"})
 _KEPT_ATTRIBUTES = frozenset({"serviceprincipalname", "msds-allowedtodelegateto", "useraccountcontrol"})
 
@@ -98,7 +99,7 @@ def _change(kind: str, row: Row, at: Any, drift: Drift) -> Activity:
             "groupChange": ActivityClass.GROUP_MANAGEMENT,
         }.get(kind, ActivityClass.ENTITY_MANAGEMENT),
         service=SERVICE,
-        operation=number or {"dsdbChange": "5136"}.get(kind, kind),
+        operation=number or (_DIRECTORY.get(action, "5136") if kind == "dsdbChange" else kind),
         actor_authority=actor[0],
         actor_id=actor[1],
         actor_kind=actor_kind,
