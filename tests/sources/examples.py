@@ -112,7 +112,7 @@ def okta(kind: str = "user.session.start", **more: Any) -> dict[str, Any]:
         "severity": "INFO",
         "actor": {"id": "00u1", "type": "User", "alternateId": "ana@acme.example", "displayName": "Ana"},
         "client": {"ipAddress": "203.0.113.9", "userAgent": {"rawUserAgent": "Mozilla/5.0"}},
-        "outcome": {"result": "SUCCESS", "reason": None},
+        "outcome": {"result": "SUCCESS"},
         "authenticationContext": {"externalSessionId": "trs1"},
         "transaction": {"type": "WEB", "id": "t1", "detail": {}},
         "debugContext": {"debugData": {"behaviors": "{New Country=POSITIVE, Velocity=NEGATIVE}"}},

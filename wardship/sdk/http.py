@@ -518,14 +518,19 @@ def _throttled(response: httpx.Response) -> bool:
     """Whether the system asks us to slow down; GitHub says so with 403 and a time."""
     if response.status_code != 403:
         return response.status_code == 429
-    return "retry-after" in response.headers or response.headers.get("x-ratelimit-remaining") == "0"
+    return "retry-after" in response.headers or _rate(response, "remaining") == "0"
+
+
+def _rate(response: httpx.Response, name: str) -> str:
+    """What the system says of its rate limit, "" where nothing: `x-ratelimit-...`, with one more hyphen at Okta."""
+    return str(response.headers.get(f"x-ratelimit-{name}") or response.headers.get(f"x-rate-limit-{name}") or "")
 
 
 def _told_wait_s(response: httpx.Response, now: datetime) -> float | None:
     """Seconds until the system wants to be asked again; None where it does not say."""
     told = retry_after_s(response.headers.get("retry-after"), now=now)
-    resets = response.headers.get("x-ratelimit-reset", "")
-    if told is None and response.headers.get("x-ratelimit-remaining") == "0" and _EPOCH_S.fullmatch(resets):
+    resets = _rate(response, "reset")
+    if told is None and _rate(response, "remaining") == "0" and _EPOCH_S.fullmatch(resets):
         told = max(0.0, float(resets) - now.timestamp())
     return told
 

@@ -6,11 +6,13 @@ time that is missing makes the whole record unreadable (`instant`), for an event
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from wardship.model.activity import MAX_DETAIL_CHARS, small
 from wardship.model.errors import DataError
 from wardship.model.identity import MAX_ID_CHARS
 from wardship.sdk.fields import clean
@@ -128,7 +130,7 @@ def instant_of(value: Any) -> datetime | None:
     return _of_iso(given)
 
 
-def _of_epoch(value: int | float) -> datetime | None:
+def _of_epoch(value: float) -> datetime | None:
     if not 0 < value < 1e22:  # nor NaN, nor infinite
         return None
     while value > _LAST_EPOCH_S / 2:  # milliseconds or finer: no log is of the year 5000
@@ -159,6 +161,21 @@ def _of_iso(given: str) -> datetime | None:
         return read.astimezone(UTC)
     except OverflowError:
         return None
+
+
+def compact(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What `detail` may hold of `values` (`model.activity.small`), lists and the texts in them cut as well."""
+    return small({name: _cut(value) for name, value in values.items()})
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_cut(entry) for entry in value[:MAX_LIST]]
+    if isinstance(value, dict):
+        return {name: _cut(entry) for name, entry in value.items()}
+    if isinstance(value, str):
+        return clean(value[:MAX_DETAIL_CHARS])
+    return value if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)) else None
 
 
 def browser(user_agent: str | None) -> bool | None:

@@ -16,11 +16,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from wardship.model.access import CredentialType
-from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
+from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
-from wardship.sdk.connector import BlindSpot, Drift, Evidence
+from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission, Setting
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import SourceManifest
+from wardship.sdk.source import LiveLog, SourceManifest
 from wardship.sources._kubernetes_objects import privileges
 from wardship.sources._log_analytics import columns_of, is_flattened, unflatten
 from wardship.sources._record import (
@@ -28,6 +28,7 @@ from wardship.sources._record import (
     browser,
     child,
     children,
+    compact,
     flag,
     host_of,
     identifier,
@@ -50,6 +51,18 @@ MANIFEST = SourceManifest(
         N_("rows of a table of Log Analytics, as JSON or CSV"),
     ),
     records=("entries",),
+    settings=(
+        Setting(name="key", help=N_("key file of a service account"), required=True, secret=True),
+        Setting(
+            name="resources",
+            help=N_("organisations, folders or projects to read, with commas: organizations/123"),
+            required=True,
+        ),
+    ),
+    permissions=(
+        Permission(name="logging.logEntries.list", why=N_("lists admin activity, system events and policy denials")),
+        Permission(name="logging.privateLogEntries.list", why=N_("lists data access")),
+    ),
     delay_hours=1.0,
     retention_days=400,  # admin activity; data access 30 unless a bucket keeps it longer
     logs_reads=None,
@@ -133,6 +146,13 @@ _NAMES: Mapping[str, str] = {
 _SIEM_NAMES = {"at_sign_type": "@type", "at_type": "@type"}
 
 
+def live(connection: Connection) -> LiveLog:
+    """Reads the log of the connection. Raises ConfigError; nothing is asked of the network yet."""
+    from wardship.sources._saas_live import CloudLoggingLog
+
+    return CloudLoggingLog(connection)
+
+
 def claims(record: dict[str, Any]) -> bool:
     if is_flattened(record, "payload__type", "payload_methodName"):
         return True
@@ -192,7 +212,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
         user_agent=agent,
         outcome=outcome,
         outcome_code=code,
-        detail=small(
+        detail=compact(
             _detail(payload, service, operation, log) | {"permissions": list(dict.fromkeys(permissions))[:MAX_LIST]}
         ),
     )

@@ -13,12 +13,24 @@ from collections.abc import Iterable
 from typing import Any
 
 from wardship.model.access import CredentialType
-from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
+from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
-from wardship.sdk.connector import BlindSpot, Drift, Evidence
+from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import SourceManifest
-from wardship.sources._record import at, child, children, flag, host_of, identifier, instant, number, text, texts
+from wardship.sdk.source import LiveLog, SourceManifest
+from wardship.sources._record import (
+    at,
+    child,
+    children,
+    compact,
+    flag,
+    host_of,
+    identifier,
+    instant,
+    number,
+    text,
+    texts,
+)
 
 MANIFEST = SourceManifest(
     name="github.audit",
@@ -29,6 +41,12 @@ MANIFEST = SourceManifest(
         N_("alerts of secret scanning and Dependabot, as the REST and GraphQL APIs give them"),
     ),
     connector="github",
+    permissions=(
+        Permission(
+            name="read:audit_log",
+            why=N_("a token with it, or an App with organization administration (read), lists the events"),
+        ),
+    ),
     delay_hours=1.0,
     retention_days=180,  # Git events seven days
     logs_reads=None,
@@ -104,6 +122,13 @@ _KEPT = (  # fields that detections ask for, as GitHub names them; none can hold
 ).split()
 
 
+def live(connection: Connection) -> LiveLog:
+    """Reads the log of the connection. Raises ConfigError; nothing is asked of the network yet."""
+    from wardship.sources._saas_live import GitHubLog
+
+    return GitHubLog(connection)
+
+
 def claims(record: dict[str, Any]) -> bool:
     if _alert_kind(record):
         return True
@@ -149,7 +174,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
         user_agent=agent,
         outcome=_outcome(action, code),
         outcome_code=str(code) if code else None,
-        detail=small(_detail(record, repository)),
+        detail=compact(_detail(record, repository)),
     )
 
 
@@ -304,7 +329,7 @@ def _alert(kind: str, record: dict[str, Any]) -> Activity:
         resource_name=repository,
         account=owner,
         outcome=Outcome.UNKNOWN,
-        detail=small(
+        detail=compact(
             {
                 "state": state,
                 "number": number(record, "number"),

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from wardship.model.access import CredentialType
-from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
+from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
-from wardship.sdk.connector import BlindSpot, Drift, Evidence
+from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission, Setting
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import SourceManifest
-from wardship.sources._record import child, flag, host_of, identifier, instant, text
+from wardship.sdk.source import LiveLog, SourceManifest
+from wardship.sources._record import child, compact, flag, host_of, identifier, instant, text
 
 MANIFEST = SourceManifest(
     name="gitlab.audit",
@@ -25,6 +25,16 @@ MANIFEST = SourceManifest(
         N_("events of audit event streaming"),
         N_("the file audit_json.log of an own instance"),
     ),
+    settings=(
+        Setting(name="url", help=N_("address of the instance"), default="https://gitlab.com"),
+        Setting(name="token", help=N_("an access token with read_api"), required=True, secret=True),
+        Setting(
+            name="groups",
+            help=N_("paths or ids of groups, with commas; without it the whole instance, which needs an administrator"),
+        ),
+        Setting(name="private_network", help=N_("true: the instance has a private address")),
+    ),
+    permissions=(Permission(name="read_api", why=N_("lists the audit events of groups that the token owns")),),
     delay_hours=1.0,
     logs_reads=False,
     blind_spots=(
@@ -56,6 +66,13 @@ _CLASSES = (
     (("group",), ActivityClass.GROUP_MANAGEMENT),
 )
 _READS = ("repository_git_operation", "project_export_download", "_downloaded", "_viewed")
+
+
+def live(connection: Connection) -> LiveLog:
+    """Reads the log of the connection. Raises ConfigError; nothing is asked of the network yet."""
+    from wardship.sources._saas_live import GitLabLog
+
+    return GitLabLog(connection)
 
 
 def claims(record: dict[str, Any]) -> bool:
@@ -92,7 +109,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
         src_ip=text(both, "ip_address", "remote_ip"),
         user_agent=text(both, "user_agent"),
         outcome=Outcome.FAILURE if failed else Outcome.SUCCESS,
-        detail=small(
+        detail=compact(
             {
                 "action": _sentence(both),
                 "message": (message or "")[:300],

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from wardship.model.access import CredentialType
-from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
+from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission, Setting
 from wardship.sdk.i18n import N_
@@ -25,6 +25,7 @@ from wardship.sources._record import (
     browser,
     child,
     children,
+    compact,
     identifier,
     instant,
     text,
@@ -183,7 +184,7 @@ def _activity(record: dict[str, Any], event: dict[str, Any], position: int, drif
         user_agent=agent,
         outcome=_outcome(operation, told),
         outcome_code=_one(told, "login_failure_type") or _one(told, "failure_type"),
-        detail=small(
+        detail=compact(
             {
                 **{name: _cut(told[name]) for name in _KEPT if name in told},
                 "type": category,
@@ -330,7 +331,7 @@ def _alert(record: dict[str, Any]) -> Activity:
         account=text(record, "customerId"),
         src_ip=text(data, "loginDetails.ipAddress", "sourceIp"),
         outcome=Outcome.UNKNOWN,
-        detail=small(
+        detail=compact(
             {
                 "action": source,
                 "severity": text(record, "metadata.severity"),

@@ -18,13 +18,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from wardship.model.access import CredentialType
-from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
+from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.i18n import N_
 from wardship.sdk.source import SourceManifest
 from wardship.sources._kubernetes_objects import privileges
-from wardship.sources._record import at, child, identifier, instant, number, text, texts
+from wardship.sources._record import at, child, compact, identifier, instant, number, text, texts
 
 BY_UID = "kubernetes:uid"
 
@@ -108,7 +108,10 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
     ident = identifier(event, "auditID")
     space, name = text(target, "namespace"), text(target, "name")
     yield Activity(
-        time=instant(event, "requestReceivedTimestamp", "stageTimestamp", "timestamp"),
+        time=instant(
+            {"envelope": record, **event},
+            *("requestReceivedTimestamp", "stageTimestamp", "timestamp", "envelope.time", "envelope.p_event_time"),
+        ),
         uid=f"{ident}/{stage}" if ident and stage else ident,
         class_uid=_class(resource, code),
         **_actor(user, cluster),
@@ -127,7 +130,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
         user_agent=text(event, "userAgent"),
         outcome=_outcome(code, stage, child(event, "annotations")),
         outcome_code=text(event, "responseStatus.reason") or (str(code) if code else None),
-        detail=small(
+        detail=compact(
             {
                 "verb": verb,
                 "namespace": space,

@@ -11,13 +11,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wardship.model.access import CredentialType
-from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
+from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
-from wardship.sdk.connector import BlindSpot, Drift, Evidence
+from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission, Setting
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import SourceManifest
+from wardship.sdk.source import LiveLog, SourceManifest
 from wardship.sources._log_analytics import columns_of, is_flattened, unflatten
-from wardship.sources._record import browser, child, children, flag, identifier, instant, respelled, text, texts
+from wardship.sources._record import (
+    browser,
+    child,
+    children,
+    compact,
+    flag,
+    identifier,
+    instant,
+    respelled,
+    text,
+    texts,
+)
 
 AUTHORITY = "okta:id"
 
@@ -30,6 +41,11 @@ MANIFEST = SourceManifest(
         N_("rows of the table Okta_CL of Log Analytics, as JSON or CSV"),
     ),
     records=("events", "data"),
+    settings=(
+        Setting(name="url", help=N_("address of the organisation, such as https://acme.okta.com"), required=True),
+        Setting(name="token", help=N_("an API token of a read-only administrator"), required=True, secret=True),
+    ),
+    permissions=(Permission(name="okta.logs.read", why=N_("lists the events of the system log")),),
     delay_hours=1.0,
     retention_days=90,
     logs_reads=False,
@@ -117,6 +133,13 @@ _CHANGES = frozenset(
 _NO_CHANGES = ("user.session.", "user.authentication.", "policy.evaluate", "app.oauth2.", "app.generic.unauth")
 
 
+def live(connection: Connection) -> LiveLog:
+    """Reads the log of the connection. Raises ConfigError; nothing is asked of the network yet."""
+    from wardship.sources._saas_live import OktaLog
+
+    return OktaLog(connection)
+
+
 def claims(record: dict[str, Any]) -> bool:
     if is_flattened(record, "eventType", "legacyEventType"):
         return "actor_id_s" in record or "outcome_result_s" in record
@@ -160,7 +183,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
         user_agent=agent,
         outcome=_outcome(event, drift),
         outcome_code=text(event, "outcome.reason", "outcome.result"),
-        detail=small(
+        detail=compact(
             {
                 "result": text(event, "outcome.result"),
                 "targets": [_target(one) for one in targets[:5]],

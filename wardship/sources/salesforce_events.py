@@ -15,13 +15,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wardship.model.access import CredentialType
-from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
+from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
-from wardship.sdk.connector import BlindSpot, Drift, Evidence
+from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission, Setting
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import SourceManifest
+from wardship.sdk.source import LiveLog, SourceManifest
 from wardship.sources._log_analytics import columns_of, is_flattened, unflatten
-from wardship.sources._record import browser, child, host_of, identifier, instant, number, text
+from wardship.sources._record import browser, child, compact, host_of, identifier, instant, number, text
 
 AUTHORITY = "salesforce:id"
 
@@ -34,6 +34,17 @@ MANIFEST = SourceManifest(
         N_("real-time events: stored objects by SOQL, or platform events as they were streamed"),
     ),
     records=("records",),
+    settings=(
+        Setting(name="url", help=N_("address of My Domain, such as https://acme.my.salesforce.com"), required=True),
+        Setting(
+            name="client_id", help=N_("consumer key of a connected app with the client credentials flow"), required=True
+        ),
+        Setting(name="client_secret", help=N_("its consumer secret"), required=True, secret=True),
+    ),
+    permissions=(
+        Permission(name="View Setup and Configuration", why=N_("reads the setup changes")),
+        Permission(name="Manage Users", why=N_("reads everybody's sign-ins")),
+    ),
     delay_hours=24.0,  # daily files come the next day; hourly ones and objects sooner
     retention_days=30,  # of event log files; LoginHistory and SetupAuditTrail 180
     logs_reads=None,
@@ -116,6 +127,13 @@ _COLUMNS = columns_of(
     entity_name rows_processed session_key login_key user_agent browser_type user_type login_type connected_app_id
     connected_app_name delegated_user_id delegated_user_name url method""".split()
 )
+
+
+def live(connection: Connection) -> LiveLog:
+    """Reads the log of the connection. Raises ConfigError; nothing is asked of the network yet."""
+    from wardship.sources._saas_live import SalesforceLog
+
+    return SalesforceLog(connection)
 
 
 def claims(record: dict[str, Any]) -> bool:
@@ -234,7 +252,7 @@ def _event(row: dict[str, Any], drift: Drift) -> Activity:
         user_agent=agent,
         outcome=outcome,
         outcome_code=code,
-        detail=small(_detail(row, kind)),
+        detail=compact(_detail(row, kind)),
     )
 
 
@@ -351,7 +369,7 @@ def _setup(row: dict[str, Any]) -> Activity:
         interactive=None,
         resource_type=section,
         outcome=Outcome.SUCCESS,
-        detail=small(
+        detail=compact(
             {
                 "section": section,
                 "display": (text(row, "DISPLAY") or "")[:300],

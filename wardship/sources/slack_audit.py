@@ -11,13 +11,24 @@ from collections.abc import Iterable
 from typing import Any
 
 from wardship.model.access import CredentialType
-from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
+from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
-from wardship.sdk.connector import BlindSpot, Drift, Evidence
+from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission, Setting
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import SourceManifest
+from wardship.sdk.source import LiveLog, SourceManifest
 from wardship.sources._log_analytics import columns_of, is_flattened, unflatten
-from wardship.sources._record import at, browser, child, children, flag, identifier, instant, text, texts
+from wardship.sources._record import (
+    at,
+    browser,
+    child,
+    children,
+    compact,
+    flag,
+    identifier,
+    instant,
+    text,
+    texts,
+)
 
 APP = "slack:app"
 
@@ -29,6 +40,15 @@ MANIFEST = SourceManifest(
         N_("rows of the tables SlackAudit_CL and SlackAuditNativePoller_CL of Log Analytics"),
     ),
     records=("entries",),
+    settings=(
+        Setting(
+            name="token",
+            help=N_("a user token of the organisation's owner with auditlogs:read"),
+            required=True,
+            secret=True,
+        ),
+    ),
+    permissions=(Permission(name="auditlogs:read", why=N_("lists the entries of the audit logs")),),
     delay_hours=1.0,
     logs_reads=False,
     blind_spots=(
@@ -74,6 +94,13 @@ _READS = ("user_login", "user_logout", "user_login_failed", "file_downloaded", "
 _FAILED = ("_failed", "_blocked", "_denied", "_declined")
 
 
+def live(connection: Connection) -> LiveLog:
+    """Reads the log of the connection. Raises ConfigError; nothing is asked of the network yet."""
+    from wardship.sources._saas_live import SlackLog
+
+    return SlackLog(connection)
+
+
 def claims(record: dict[str, Any]) -> bool:
     if is_flattened(record, "actor_user_id", "actor_type") and is_flattened(record, "date_create", "entity_type"):
         return "action_s" in record
@@ -116,7 +143,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
         src_ip=text(event, "context.ip_address"),
         user_agent=agent,
         outcome=Outcome.FAILURE if action.endswith(_FAILED) else Outcome.SUCCESS,
-        detail=small(_detail(event, entity)),
+        detail=compact(_detail(event, entity)),
     )
 
 
