@@ -120,6 +120,10 @@ def test_values_of_other_properties_are_not_kept() -> None:
     assert "do not keep me" not in json.dumps(dict(found.detail))
 
 
+def test_reading_a_key_changes_nothing() -> None:
+    assert read(event("Read BitLocker key", {})).mutating is False
+
+
 def test_an_application_acts_under_its_application_id_or_its_own() -> None:
     by_app = {"app": {"appId": APP.upper(), "displayName": "deployer", "servicePrincipalId": SP}}
     found = read(event("Add application", {}, initiatedBy=by_app))

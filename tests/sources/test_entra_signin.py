@@ -119,6 +119,7 @@ def test_a_row_of_log_analytics_has_its_tenant_in_another_column_than_the_worksp
             "ServicePrincipalId": SP,
             "ServicePrincipalName": "invoice-import",
             "IPAddress": "203.0.113.7",
+            "Location": "ES",
             "LocationDetails": json.dumps({"countryOrRegion": "ES"}),
         }
     )

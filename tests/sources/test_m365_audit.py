@@ -130,6 +130,12 @@ def test_an_application_in_a_mailbox_is_the_actor() -> None:
     assert (found.actor_kind, found.mutating) == (ActorKind.APPLICATION, False)
 
 
+def test_a_cmdlet_of_an_application_is_its_own() -> None:
+    found = read(event("Set-Mailbox", UserType=2, AppId=APP, UserId=USER, UserKey=USER))
+    assert (found.actor_authority, found.actor_id) == (f"entra:{TENANT}:appid", APP)
+    assert found.actor_kind is ActorKind.APPLICATION
+
+
 def test_a_failed_sign_in_is_a_failure_whatever_its_status_says() -> None:
     found = read(event("UserLoginFailed", "AzureActiveDirectory", ResultStatus="Success", LogonError="InvalidPassword"))
     assert (found.outcome, found.outcome_code) == (Outcome.FAILURE, "InvalidPassword")

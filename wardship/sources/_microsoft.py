@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -81,16 +81,13 @@ class Row:
         return flag_of(self.value(*names))
 
     def child(self, *names: str) -> Row:
-        """The object in this field, or in its JSON text; an empty one where there is none."""
-        return Row(object_of(self.value(*names)))
+        """The first of these fields that holds an object, or the JSON text of one; an empty one where none does."""
+        return Row(next((found for name in names if (found := object_of(self._values.get(_folded(name))))), {}))
 
     def children(self, *names: str) -> list[Row]:
-        """The objects of the list in this field, or in its JSON text; [] where there is none."""
-        return [Row(item) for item in objects_of(self.value(*names))]
-
-    def folded(self) -> Iterator[tuple[str, Any]]:
-        """(folded name, value) of all fields that have a value."""
-        yield from self._values.items()
+        """The objects of the first of these fields that holds a list of them, or its JSON text; [] where none does."""
+        lists = (objects_of(self._values.get(_folded(name))) for name in names)
+        return [Row(item) for item in next((found for found in lists if found), [])]
 
     def __contains__(self, name: str) -> bool:
         return _folded(name) in self._values

@@ -6,6 +6,7 @@ about is read in `_entra_changes`, for the unified audit log of Microsoft 365 te
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -49,6 +50,7 @@ MANIFEST = SourceManifest(
 )
 
 _OUTCOMES = {"success": Outcome.SUCCESS, "failure": Outcome.FAILURE, "timeout": Outcome.FAILURE}
+_READING = re.compile(r"(?:read|get|list|download|export|retrieve|view|search) ", re.IGNORECASE)
 _MAX_TARGETS, _MAX_CHANGES = 10, 40  # the portal's CSV numbers its columns: Target1..., ModifiedProperty1...
 
 
@@ -113,7 +115,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
             actor_name=name,
             actor_kind=kind,
             session=row.text("correlationId"),
-            mutating=True,
+            mutating=not _READING.match(operation),
             resource_type=target.text("type"),
             resource_id=target.lower("id"),
             resource_name=target.text("displayName", "userPrincipalName"),

@@ -106,7 +106,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
                     "api_version": row.text("apiVersion"),
                     "identity_provider": row.text("identityProvider"),
                     "bytes": row.text("responseSizeBytes"),
-                    "target_sp": ms.guid(sp),
+                    "sp": ms.guid(sp),
                 }
             ),
         )

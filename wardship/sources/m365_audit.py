@@ -221,6 +221,8 @@ def _actor(
     if user_type in _APPLICATION_TYPES or (name and name.lower().startswith("app@sharepoint")):
         shown = row.text("ClientAppName", "ApplicationDisplayName") or (client if "@" in (name or "") else name)
         return *ms.application(tenant, client), shown, ms.application_kind(client)
+    if client and ms.guid(name):  # a cmdlet that an application ran: its service principal's id stands for the user
+        return *ms.application(tenant, client, name), name, ms.application_kind(client)
     if user_type in _SYSTEM_TYPES and "@" not in (name or ""):
         return None, None, name, ActorKind.PROVIDER_SERVICE
     object_id = extended.get("actorobjectid") or next((entry for entry in entries if ms.guid(entry)), None)
