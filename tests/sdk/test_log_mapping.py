@@ -207,6 +207,7 @@ def test_cef_and_leef_with_escapes_blanks_and_labels() -> None:
     assert found["extension"] == {"suser": "ann smith", "act": "a=b", "cs1Label": "Folder", "cs1": "My docs"}
     assert found["labelled"] == {"Folder": "My docs"}
     assert cef("no such thing") is None
+    assert (cef("CEF:0|V|P|1|2|name|5|") or {})["extension"] == {}
     told_2 = leef("LEEF:2.0|V|P|1|login|^|usrName=ann^src=203.0.113.9")
     assert told_2 is not None
     assert (told_2["event_id"], told_2["extension"]) == ("login", {"usrName": "ann", "src": "203.0.113.9"})

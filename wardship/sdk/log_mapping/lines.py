@@ -152,7 +152,7 @@ def _extension(text: str) -> dict[str, str]:
     """Values may hold blanks: one ends where the next key begins."""
     keys = list(_KEY.finditer(text))[:MAX_PAIRS]
     ends = [*(one.start() for one in keys[1:]), len(text)]
-    return {one[1]: _plain(text[one.end() : end].strip()) for one, end in zip(keys, ends, strict=True)}
+    return {one[1]: _plain(text[one.end() : end].strip()) for one, end in zip(keys, ends, strict=False)}
 
 
 def _plain(text: str) -> str:
