@@ -104,7 +104,6 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "actor_baseline": baseline.BASELINE,
     "peer_action": baseline.PEER_ACTION,
     "actor_score": baseline.SCORE,
-    "action": ACTION_CLASS,
     **baseline.STATE,
     **OTHERS,
     **FACTS,
