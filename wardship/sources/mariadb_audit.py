@@ -59,7 +59,13 @@ _DECODER = json.JSONDecoder()
 
 def claims(record: dict[str, Any]) -> bool:
     """A line of server_audit, or a record of MySQL Enterprise Audit."""
-    return _is_enterprise(record) or "AUDIT_RECORD" in record or _is_xml(record) or _line(record) is not None
+    embedded = _json_in(record.get("message"))
+    return (
+        _is_enterprise(record if embedded is None else embedded)
+        or "AUDIT_RECORD" in record
+        or _is_xml(record)
+        or _line(record) is not None
+    )
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
