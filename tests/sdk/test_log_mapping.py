@@ -344,3 +344,20 @@ def test_a_declared_log_is_found_by_its_name_and_by_its_file(tmp_path: Path) -> 
     assert source(str(tmp_path / "gate.yaml")).MANIFEST.name == "gate"
     with pytest.raises(ConfigError):
         source(str(tmp_path / "none.yaml"))
+
+
+def test_the_example_of_the_docs_reads_what_it_shows(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "log-mapping.md").read_text(encoding="utf-8")
+    log = load(tmp_path, page.partition("```yaml\n")[2].partition("```")[0])
+    record = {
+        "gate": "front", "site": "north", "door": "d7", "kind": "robot-open", "code": 403, "at": "01/07/2026 12:00:00",
+        "said": "open by ann from 9.9.9.9:1 from 203.0.113.9:22", "badge": {"number": "b-1"},
+        "tags": [{"name": "shift", "value": "late"}],
+    }  # fmt: skip
+    (found,) = log.parse({"message": f"<5>gate1 {json.dumps(record)}"}, DriftLog())
+    assert found.time == datetime(2026, 7, 1, 10, tzinfo=UTC)
+    assert (found.operation, found.actor_authority, found.actor_id) == ("open", "gate:north", "ann from 9.9.9.9:1")
+    assert (found.src_ip, found.credential_id, found.resource_id) == ("203.0.113.9", "b-1", "north/d7")
+    assert (found.actor_kind, found.outcome) == (ActorKind.SERVICE_ACCOUNT, Outcome.FAILURE)
+    assert found.detail == {"door": "d7", "shift": "late"}
+    assert list(log.parse(record | {"kind": "heartbeat"}, DriftLog())) == []
