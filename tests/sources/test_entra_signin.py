@@ -184,3 +184,12 @@ def test_without_a_time_it_is_no_event(broken: dict[str, Any]) -> None:
 def test_other_logs_are_not_claimed() -> None:
     assert not entra_signin.claims({"eventTime": AT, "eventName": "ConsoleLogin"})
     assert not entra_signin.claims({"activityDisplayName": "Add user", "initiatedBy": {}})
+
+
+def test_only_sign_ins_of_applications_count_as_a_log_of_use() -> None:
+    """Coverage takes events that are known to change nothing for a sign that every use is logged."""
+    assert read(service_principal()).mutating is False
+    assert read(exported("ManagedIdentitySignInLogs", appId=APP)).mutating is False
+    assert read(exported("SignInLogs", userId=USER, appId=APP)).mutating is None
+    assert read(exported("NonInteractiveUserSignInLogs", userId=USER, appId=APP)).mutating is None
+    assert entra_signin.MANIFEST.logs_reads is None

@@ -34,7 +34,7 @@ MANIFEST = SourceManifest(
     permissions=(Permission(name="AuditLog.Read.All", why=N_("reads sign-ins; the tenant needs Entra ID P1")),),
     delay_hours=2.0,
     retention_days=30,
-    logs_reads=True,
+    logs_reads=None,  # only with sign-ins of applications in it does it tell of every use (see `_mutates`)
     blind_spots=(
         BlindSpot(
             id="entra.signin.tenant",
@@ -154,7 +154,7 @@ def _sign_in(envelope: Row, row: Row, tenant: str | None, category: str, drift: 
         on_behalf_of=on_behalf_of,
         credential_id=credential_id,
         credential_type=credential_type,
-        mutating=False,
+        mutating=_mutates(kind),
         interactive=interactive,
         resource_type="application",
         resource_id=_resource_id(row),
@@ -185,6 +185,12 @@ def _sign_in(envelope: Row, row: Row, tenant: str | None, category: str, drift: 
             }
         ),
     )
+
+
+def _mutates(kind: str) -> bool | None:
+    """A sign-in changes nothing. Of people's own it is left open: an export that has only those must not count as a
+    log of all use, or applications that nobody logged would look unused."""
+    return False if kind in ("servicePrincipal", "managedIdentity") else None
 
 
 def _kind(row: Row, category: str, drift: Drift) -> str:
@@ -266,7 +272,6 @@ def _risk(envelope: Row, row: Row, tenant: str | None) -> Activity:
         actor_name=name,
         actor_kind=kind,
         session=row.text("requestId", "correlationId"),
-        mutating=False,
         account=tenant,
         src_ip=ms.address(row.value("ipAddress")) or ms.address(envelope.value("callerIpAddress")),
         detail=small(

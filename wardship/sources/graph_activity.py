@@ -30,7 +30,7 @@ MANIFEST = SourceManifest(
     connector="entra",
     delay_hours=2.0,
     retention_days=None,
-    logs_reads=True,
+    logs_reads=False,  # it has reads, but of Graph alone: an application without any may be busy elsewhere
     blind_spots=(
         BlindSpot(
             id="graph.activity.files_only",

@@ -32,7 +32,7 @@ MANIFEST = SourceManifest(
     connector="entra",
     delay_hours=24.0,
     retention_days=180,
-    logs_reads=None,
+    logs_reads=False,  # it has some reads, but of Microsoft 365 alone: an application without any may be busy elsewhere
     blind_spots=(
         BlindSpot(
             id="m365.audit.files_only",

@@ -62,7 +62,7 @@ SELECT
     count(*) AS covered_days,
     date_diff('day', min(c.day), max(c.day)) + 1 - count(*) AS hole_days,
     max(c.gap) AS longest_hole_days,
-    coalesce(any_value(o.logs_reads), FALSE) OR coalesce(bool_or(r.reads), FALSE) AS reads,
+    coalesce(any_value(o.logs_reads), bool_or(r.reads), FALSE) AS reads,
     CASE WHEN c.source = 'aws.cloudtrail' THEN bool_or(e.authority IS NOT NULL) END AS data_events
 FROM (
     SELECT *, coalesce(date_diff('day', lag(day) OVER (PARTITION BY authority, source ORDER BY day), day) - 1, 0) AS gap
