@@ -130,7 +130,12 @@ SHARING = frozenset(
 )  # fmt: skip
 """Operations whose lists and policies say who was let in."""
 
-BY_HAND = frozenset({"CopyObject", "CreateAccessKey", *OUTCOME_KEYS}) | SHARING
+SETTINGS = frozenset(
+    {"ModifyDBCluster", "ModifyDBInstance", "ModifyInstanceAttribute", "PutBucketLogging", "PutBucketVersioning"}
+)
+"""Operations that protect or lay bare, by what they set."""
+
+BY_HAND = frozenset({"CopyObject", "CreateAccessKey", *OUTCOME_KEYS}) | SHARING | SETTINGS
 """Rare operations that need more of a record than the fast way decodes."""
 
 CONSOLE_AGENTS = ("console.", "signin.amazonaws.com", "S3Console/", "Mozilla/", "Opera/")

@@ -30,6 +30,7 @@ from wardship.sources._aws_calls import (
     OUTCOME_KEYS,
     RESOURCES,
     S3,
+    SETTINGS,
     SHARING,
 )
 from wardship.sources._aws_projection import PROJECTION, RAW
@@ -448,6 +449,8 @@ def _by_hand(event: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[st
         return {"new_key": _text(_within(answer, "accessKey", "accessKeyId"))}
     if operation == "CopyObject":  # under a key that the caller keeps, which S3 does not store
         return {"customer_key": True if parameters.get("x-amz-server-side-encryption-customer-algorithm") else None}
+    if operation in SETTINGS:
+        return _setting(parameters)
     if operation not in SHARING:
         return {}
     shared = _let_in(parameters)
@@ -458,6 +461,26 @@ def _by_hand(event: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[st
     }
 
 
+def _setting(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What a setting came to: `new_value` "off" for a protection that is taken away, whether logging goes on, what
+    attribute of a server it is, whether the database is open to all networks."""
+    versioning = parameters.get("VersioningConfiguration")
+    off = (
+        _text(_within(versioning, "Status")) == "Suspended"
+        or _text(_within(versioning, "MfaDelete")) == "Disabled"
+        or _flag(parameters.get("deletionProtection")) is False
+    )
+    logging = _within(parameters.get("BucketLoggingStatus"), "LoggingEnabled")
+    return {
+        "new_value": "off" if off else None,
+        "logging_stays": True if logging else None,
+        "public": True if _flag(parameters.get("publiclyAccessible")) else None,
+        "password_changed": True if "masterUserPassword" in parameters else None,
+        "attribute": next((name for name in _ATTRIBUTES if name in parameters), _text(parameters.get("attribute"))),
+    }
+
+
+_ATTRIBUTES = ("userData", "instanceType", "groupSet", "sourceDestCheck", "disableApiTermination", "ebsOptimized")
 _ANYBODY = {"*", "all", "0.0.0.0/0", "::/0", "AllUsers", "AuthenticatedUsers", "public-read", "public-read-write",
             "authenticated-read"}  # fmt: skip
 _DOCUMENTS = (
