@@ -15,6 +15,7 @@ _THINGS = (
     "identities systems credentials grants owners parts exposures secrets dependencies findings coverage"
     " use-verdicts used-permissions log-coverage unmatched-actors"
 ).split()
+_OF_LOGS = ("alerts", "signals", "activity")
 _TIERS = ("control_plane", "write", "sensitive_read", "read", "unknown")
 
 
@@ -182,12 +183,12 @@ def add_to(root: kit.Group) -> None:
     )
     @kit.argument(
         "thing",
-        type=click.Choice(_THINGS),
+        type=click.Choice([*_THINGS, *_OF_LOGS]),
         help=N_("What to export."),
     )
     @_filter_options
     def export(run: Run, thing: str, **chosen: str | bool | None) -> None:
-        from wardship.services import inventory, listings
+        from wardship.services import alerts, inventory, listings
 
         wanted = inventory.Filter(**chosen)  # type: ignore[arg-type]  # click has checked the values
         if wanted.describe() and thing != "identities":
@@ -198,7 +199,10 @@ def add_to(root: kit.Group) -> None:
             run.output = "csv"
         with work.opened(run) as app, app.facts() as facts:
             about = listings.about(facts, app.actor, app.clock(), wanted.describe())
-            listing = listings.listing_of(app.db, facts, thing, chosen=wanted, about=about)
+            if thing in _OF_LOGS:
+                listing = alerts.exported(app.workspace, facts, thing, about=about)
+            else:
+                listing = listings.listing_of(app.db, facts, thing, chosen=wanted, about=about)
             try:
                 rows = kit.emit(run, listing)
             except (BrokenPipeError, KeyboardInterrupt):  # what was written until then was taken all the same

@@ -90,6 +90,7 @@ def _add_import(telemetry: kit.Group) -> None:
             with work.opened(run) as app:
                 window = service.window_of(source, authority, said[0], said[1], actor=app.actor)
                 done = service.load(app.workspace, paths, source, actor=app.actor, watch=_watch(line), window=window)
+                work.judge_events(run, app, line)
             line.clear()
         if window is not None and (done.broken or done.unknown):
             run.warn(_("Not taken as complete: not every file could be read to its end."))
@@ -156,10 +157,9 @@ def _add_upkeep(telemetry: kit.Group) -> None:
 
         with work.opened(run) as app:
             done = service.replay(app.workspace, actor=app.actor, input_id=input_id, source=source)
+            work.judge_events(run, app)
         run.say(
-            _(
-                "%(read)s records could be read now: %(events)s new events, %(known)s known already. %(left)s still cannot."
-            )
+            _("%(read)s records could be read now (%(events)s new events, %(known)s known); %(left)s still cannot")
             % {
                 "read": format_number(done.read),
                 "events": format_number(done.events),

@@ -50,6 +50,7 @@ def add_to(telemetry: kit.Group) -> None:
                 _tell(run, outcome)
                 if outcome.problem is not None:
                     code = kit.INCOMPLETE
+            work.judge_events(run, app)
             return code
 
 

@@ -118,6 +118,30 @@ def tell_story(run: Run, what: str, *, identity: bool = False) -> None:
     show_story(run, story)
 
 
+def judge_events(run: Run, app: App, progress: Callable[[str], None] | None = None) -> None:
+    """Judges what was just imported, brings use and facts up to date, and tells of new alerts.
+
+    Where another process is at it, that one judges these events too, or the next run does.
+    """
+    from wardship.model.errors import Conflict
+    from wardship.services import telemetry_refresh
+
+    try:
+        done = telemetry_refresh.refresh(app.workspace, actor=app.actor, progress=progress or app.progress).judged
+    except Conflict as busy:
+        run.warn(visible(busy.message))
+        run.warn(_("Next: %(advice)s") % {"advice": busy.advice})
+        return
+    _clear(app)
+    for problem in done.problems:
+        run.warn(_("a detection could not be asked: %(what)s") % {"what": visible(problem)})
+    if done.opened or done.changed:
+        run.note(
+            _("%(opened)s new alerts, %(changed)s that grew: `wardship alerts list`")
+            % {"opened": format_number(len(done.opened)), "changed": format_number(len(done.changed))}
+        )
+
+
 def show_story(run: Run, story: Story) -> None:
     """A story for a reader, or its lines as rows."""
     from wardship.services import explain

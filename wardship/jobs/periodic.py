@@ -18,6 +18,7 @@ PERIODIC = (
     Periodic(name="jobs.prune", kind="jobs.prune", every_s=86_400, jitter_s=3_600, args={"older_than_days": 30}),
     Periodic(name="facts.prune", kind="facts.prune", every_s=86_400, jitter_s=3_600),
     Periodic(name="telemetry.compact", kind="telemetry.compact", every_s=86_400, jitter_s=3_600),
+    Periodic(name="telemetry.judge", kind="telemetry.judge", every_s=300, jitter_s=30),
 )
 
 
@@ -38,4 +39,16 @@ def handlers(ws: Workspace) -> dict[str, Handler]:
     def compact(_args: Mapping[str, Any], context: JobContext) -> None:
         telemetry.compact(ws, actor="worker", check=context.check)
 
-    return {"audit.checkpoint": sign, "jobs.prune": prune, "facts.prune": retain, "telemetry.compact": compact}
+    def judge(_args: Mapping[str, Any], context: JobContext) -> None:
+        from wardship.services import telemetry_refresh  # heavy, and every command comes by here
+
+        context.check()
+        telemetry_refresh.refresh(ws, actor="worker")
+
+    return {
+        "audit.checkpoint": sign,
+        "jobs.prune": prune,
+        "facts.prune": retain,
+        "telemetry.compact": compact,
+        "telemetry.judge": judge,
+    }

@@ -15,6 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from wardship.model.activity import ACTIVITY
 from wardship.model.alert import AlertState, ChangeWindow
 from wardship.model.errors import ConfigError
 from wardship.model.identity import uid_of
@@ -22,11 +23,12 @@ from wardship.model.policy import Policy
 from wardship.sdk.detection import BUILT_IN
 from wardship.sdk.i18n import N_, _
 from wardship.sdk.rule import rule_titles
-from wardship.services.formats import Column, Row
+from wardship.services.formats import Column, Listing, Row
 from wardship.services.reading import Facts
 from wardship.services.usage import Subject
-from wardship.store import alert_tables
+from wardship.store import alert_tables, telemetry
 from wardship.store.db import Database
+from wardship.store.engine import read_table
 from wardship.store.workspace import Workspace
 
 COLUMNS = (
@@ -191,6 +193,30 @@ class _People:
             )
             self._known[uid] = next(found, {})
         return self._known[uid]
+
+
+EXPORTS = ("alerts", "signals", "activity")
+
+
+def exported(ws: Workspace, facts: Facts, thing: str, *, about: Mapping[str, str]) -> Listing:
+    """The listing of one of EXPORTS, whole: alerts and signals of every state, every event of the lake."""
+    if thing == "alerts":
+        return Listing(name=thing, columns=COLUMNS, rows=rows(ws, facts, state=None), about=about)
+    if thing == "signals":
+        return Listing(name=thing, columns=SIGNAL_COLUMNS, rows=signals(ws, facts), about=about)
+    columns = [Column(name=name, label=name, type=_TYPES.get(kind, "text")) for name, kind in ACTIVITY.items()]
+    return Listing(name="activity", columns=columns, rows=_activity(ws), about=about)
+
+
+_TYPES = {"TIMESTAMP": "instant", "BOOLEAN": "boolean", "INTEGER": "integer", "BIGINT": "integer"}
+
+
+def _activity(ws: Workspace) -> Iterator[Row]:
+    """Every event, file by file, so that memory does not grow with them."""
+    for file in telemetry.live_files(ws.db):
+        for values in read_table(ws.activity / file.path, tuple(ACTIVITY)):
+            row = dict(zip(ACTIVITY, values, strict=True))
+            yield {**row, "time": row["time"].replace(tzinfo=UTC)}
 
 
 # ------------------------------------------------------------------ decisions

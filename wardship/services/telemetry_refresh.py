@@ -44,7 +44,8 @@ def refresh(
     with detect.alone(ws.db, wait_s=wait_s) as lease:
         state = usage.refresh(ws, until=detect.last_judged(ws.db)).batch  # of a run that was killed in between
         todo = steps(ws.db, detect.unjudged(ws.db))
-        detections, policy = detect.workspace_detections(ws), evaluate.workspace_policy(ws)
+        detections = detect.workspace_detections(ws) if todo else []
+        policy = evaluate.workspace_policy(ws)
         for number, batches in enumerate(todo, 1):
             if progress is not None:
                 progress(_("judging events, %(n)d of %(all)d") % {"n": number, "all": len(todo)})
