@@ -48,12 +48,14 @@ class Estate:
         aliases = json.dumps([[AWS, unique]])
         return put(self.conn, "identity", native_id, authority=AWS, aliases=aliases, created_at=OLD, **columns)
 
-    def log(self, days: Iterable[date], *, reads: int = 5, source: str = "aws.cloudtrail") -> None:
+    def log(
+        self, days: Iterable[date], *, reads: int = 5, source: str = "aws.cloudtrail", account: str = ACCOUNT
+    ) -> None:
         """Somebody's events on these days, so that the log is known to have been on."""
         for day in days:
             at = f"{day}T12:00:00"
             self._state.setdefault("log_day", []).append(
-                {"source": source, "account": ACCOUNT, "region": "eu-west-1", "day": str(day), "events": 9,
+                {"source": source, "account": account, "region": "eu-west-1", "day": str(day), "events": 9,
                  "reads": reads, "first_at": at, "last_at": at}
             )  # fmt: skip
 
@@ -183,6 +185,15 @@ def test_a_log_without_reads_cannot_say_unused(estate: Estate) -> None:
     assert estate.verdict(estate.user) == ("insufficient", "reads_not_logged")
     estate.log(days(1, 1), reads=1, source="aws.custom")
     assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+
+
+def test_a_log_of_one_product_cannot_say_unused(estate: Estate) -> None:
+    put(estate.conn, "system", "entra:t", authority="entra:t", kind="entra_tenant")
+    app = put(estate.conn, "identity", "sp", authority="entra:t", created_at=OLD)
+    estate.log(days(120, 1), source="graph.activity", account="t")
+    assert estate.verdict(app) == ("insufficient", "reads_not_logged")
+    estate.log(days(120, 1), source="entra.signin", account="t")
+    assert estate.verdict(app) == ("unused", "not_used_in_time")
 
 
 def test_a_young_identity_is_not_unused(estate: Estate) -> None:
