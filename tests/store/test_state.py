@@ -218,6 +218,16 @@ def test_a_database_older_than_the_state_makes_it_anew(ws: Workspace, clock: Clo
         assert [row[3].day for row in said(usage.refresh(restored))["actor_day"]] == [1, 3]
 
 
+def test_a_database_without_any_events_empties_the_state(ws: Workspace, clock: Clock, tmp_path: Path) -> None:
+    publish(ws, day(1))
+    usage.refresh(ws)
+    with Workspace.create(tmp_path / "new", clock=clock) as new:
+        shutil.copytree(ws.activity / "state", new.activity / "state")
+        assert not any(said(usage.refresh(new)).values())
+        assert usage.current(new).batch == 0
+        assert usage.refresh(new).number == 2  # once is enough
+
+
 def test_other_columns_make_it_anew(ws: Workspace) -> None:
     publish(ws, day(1))
     first = usage.refresh(ws)

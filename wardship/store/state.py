@@ -144,28 +144,28 @@ def advance(
     with _alone(db) as hold:
         before = current(folder)
         batches = telemetry.live_batches(db)
+        wanted = [one for one in batches if until is None or one.id <= until]
+        last = wanted[-1].id if wanted else 0
         if afresh or not _continues(before, batches):
             before = Generation(folder=folder, number=before.number, leaving=_gone(before, {}, db.clock()))
-        wanted = [one for one in batches if until is None or one.id <= until]
-        newest = wanted[-1] if wanted else None
-        if newest is None or (newest.id <= before.batch and before.files):
+        elif last <= before.batch:
             return before
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _Duck(memory_mb, spill / f"state-{os.getpid()}") as duck:
             made = _Maker(before, making, duck)
             new = telemetry.live_files(db, batches_after=before.batch)
-            for group in _groups([one for one in new if one.batches[0] <= newest.id]):
+            for group in _groups([one for one in new if one.batches[0] <= last]):
                 hold()
                 events = Table(name="activity", columns=ACTIVITY, files=[lake / one.path for one in group])
-                mixed = any(one.batches[0] <= before.batch or one.batches[-1] > newest.id for one in group)
-                where = f"batch > {before.batch} AND batch <= {newest.id}" if mixed else "TRUE"
+                mixed = any(one.batches[0] <= before.batch or one.batches[-1] > last for one in group)
+                where = f"batch > {before.batch} AND batch <= {last}" if mixed else "TRUE"
                 made.add(events, where, hold)
         files = {table: tuple(files) for table, files in made.files.items()}
         after = Generation(
             folder=folder,
             number=before.number + 1,
-            batch=newest.id,
-            batch_at=newest.added_at,
+            batch=last,
+            batch_at=wanted[-1].added_at if wanted else None,
             made_at=db.clock(),
             files=files,
             leaving=_gone(before, files, db.clock()),
@@ -227,9 +227,7 @@ def _alone(db: Database) -> Iterator[Hold]:
 
 def _continues(state: Generation, batches: Sequence[telemetry.Batch]) -> bool:
     """Whether the database knows the state's last batch: one from an older backup numbers others the same."""
-    if state.number == 0:
-        return True
-    return any(one.id == state.batch and one.added_at == state.batch_at for one in batches)
+    return state.batch == 0 or any(one.id == state.batch and one.added_at == state.batch_at for one in batches)
 
 
 def _groups(files: Sequence[telemetry.LiveFile]) -> Iterator[list[telemetry.LiveFile]]:
