@@ -68,6 +68,8 @@ def _add_import(telemetry: kit.Group) -> None:
         "--complete-from", metavar=N_("DATE"), help=N_("These files hold everything from here on; needs the other two.")
     )
     @kit.option("--complete-to", metavar=N_("DATE"), help=N_("They hold everything before this instant."))
+    @kit.option("--as-of", metavar=N_("DATE"), help=N_("When the log was written, for times without a year."))
+    @kit.option("--time-zone", metavar=N_("ZONE"), help=N_("Of times that name none, for example Europe/Madrid."))
     def import_(  # noqa: PLR0917 - one argument an option
         run: Run,
         source: str,
@@ -75,21 +77,25 @@ def _add_import(telemetry: kit.Group) -> None:
         authority: str | None,
         complete_from: str | None,
         complete_to: str | None,
+        as_of: str | None,
+        time_zone: str | None,
         *,
         dry_run: bool,
     ) -> int:
         from wardship.services import telemetry as service
 
         said = [None if text is None else service.instant(text) for text in (complete_from, complete_to)]
+        written = None if as_of is None else service.instant(as_of)
+        chosen = service.source_of(source, authority=authority, as_of=written, time_zone=time_zone)
         with work.progress(run) as line:
             if dry_run:
-                tried = service.attempt(paths, source, watch=_watch(line))
+                tried = service.attempt(paths, chosen, watch=_watch(line))
                 line.clear()
                 return _tell_tried(run, tried)
             work.ensure_workspace(run)
             with work.opened(run) as app:
                 window = service.window_of(source, authority, said[0], said[1], actor=app.actor)
-                done = service.load(app.workspace, paths, source, actor=app.actor, watch=_watch(line), window=window)
+                done = service.load(app.workspace, paths, chosen, actor=app.actor, watch=_watch(line), window=window)
                 work.judge_events(run, app, line)
             line.clear()
         if window is not None and (done.broken or done.unknown):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from wardship.ingest.telemetry import compaction, importer
 from wardship.ingest.telemetry import replay as replaying
@@ -17,6 +18,8 @@ from wardship.ingest.telemetry.replay import Replayed
 from wardship.model.errors import ConfigError
 from wardship.sdk import registry
 from wardship.sdk.i18n import N_, _
+from wardship.sdk.source import Source
+from wardship.sdk.told import told
 from wardship.services.formats import Column, Row
 from wardship.store import telemetry
 from wardship.store.db import Database
@@ -67,7 +70,7 @@ SOURCE_COLUMNS = (
 def load(
     ws: Workspace,
     paths: Sequence[Path],
-    source: str = AUTO,
+    source: str | Source = AUTO,
     *,
     actor: str,
     stdin: BinaryIO | None = None,
@@ -86,18 +89,39 @@ def load(
 
 
 def attempt(
-    paths: Sequence[Path], source: str = AUTO, *, stdin: BinaryIO | None = None, watch: Watch | None = None
+    paths: Sequence[Path], source: str | Source = AUTO, *, stdin: BinaryIO | None = None, watch: Watch | None = None
 ) -> Tried:
     """What an import would find. Needs no workspace and keeps nothing."""
     with tempfile.TemporaryDirectory(prefix="wardship-") as folder:
         return importer.try_paths(paths, source, folder=Path(folder), stdin=stdin, watch=watch)
 
 
+def source_of(
+    name: str, *, authority: str | None = None, as_of: datetime | None = None, time_zone: str | None = None
+) -> str | Source:
+    """The source of that name or mapping file, with what only the importer knows (`wardship.sdk.told`); AUTO as it is.
+
+    Raises ConfigError for what cannot be said of files that are recognised by themselves.
+    """
+    if name == AUTO:
+        if (authority, as_of, time_zone) != (None, None, None):
+            raise ConfigError(
+                _("what is said of a log needs the log's name"),
+                advice=_("name the source instead of auto, see `wardship telemetry sources`"),
+            )
+        return AUTO
+    try:
+        zone = ZoneInfo(time_zone) if time_zone is not None else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(_("no time zone of that name"), advice=_('for example "Europe/Madrid"')) from None
+    return told(registry.source(name), authority=authority, as_of=as_of, zone=zone)
+
+
 def window_of(
     source: str, authority: str | None, complete_from: datetime | None, complete_to: datetime | None, *, actor: str
 ) -> Window | None:
     """What the words of an import say to be complete. None: they say nothing. Raises ConfigError for half a word."""
-    if authority is None and complete_from is None and complete_to is None:
+    if complete_from is None and complete_to is None:
         return None
     if authority is None or complete_from is None or complete_to is None or source == AUTO:
         raise ConfigError(
