@@ -15,7 +15,7 @@ from wardship.store.db import Database
 
 
 def publish(db: Database, lake: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Publishes activities (columns of ACTIVITY, `time` as ISO text) as one batch; returns its number."""
+    """Publishes activities of one source (columns of ACTIVITY, `time` as ISO text) as a batch; returns its number."""
     batch = telemetry.next_batch(db)
     by_day: dict[tuple[str, date], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
@@ -32,11 +32,8 @@ def publish(db: Database, lake: Path, rows: Iterable[Mapping[str, Any]]) -> int:
                 digest=hashlib.sha256(written).hexdigest(), first_at=times[0], last_at=times[-1], batches=[batch],
             )
         )  # fmt: skip
-    for source in sorted({one.source for one in files}):
-        seen = frozenset(one.id for one in telemetry.live_files(db, sources=[source]))
-        mine = [one for one in files if one.source == source]
-        assert len({one.source for one in files}) == 1, "one batch is of one source"
-        telemetry.publish(
-            db, "test", telemetry.Publication(source=source, batch=batch, files=mine, steps=[], seen=seen)
-        )
+    (source,) = {one.source for one in files}  # a batch is of one source
+    seen = frozenset(one.id for one in telemetry.live_files(db, sources=[source]))
+    made = telemetry.Publication(source=source, batch=batch, files=files, steps=[], seen=seen)
+    telemetry.publish(db, "test", made)
     return batch
