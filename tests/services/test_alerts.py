@@ -1,0 +1,185 @@
+"""What people say of alerts: it has a reason, an end and an entry, and it can be taken back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from tests.conftest import NOW
+from tests.lake import publish
+from tests.services.detecting import detection, workspace
+from wardship.model.errors import ConfigError
+from wardship.model.policy import Policy
+from wardship.services import alert_story, alerts, detect, telemetry_refresh
+from wardship.services.reading import Facts
+from wardship.services.usage import Subject
+from wardship.store import alert_tables, tables
+from wardship.store.db import Database
+from wardship.store.workspace import Workspace
+
+TODAY = NOW.date()
+
+
+@pytest.fixture
+def ws(database: Database, tmp_path: Path) -> Workspace:
+    """A workspace with one open alert of an actor that the inventory does not know."""
+    made = workspace(tmp_path / "ws", database)
+    one = detection(made.path / "detections", "reads_things", "e.service = 'made-up'", weight=60)
+    publish(made.db, made.activity, [{"time": "2026-11-20T03:00:00", "service": "made-up", "actor_name": "robot"}])
+    with detect.alone(made.db) as lease:
+        detect.judge(made, [1], actor="test", lease=lease, detections=[one], policy=Policy())
+    return made
+
+
+@pytest.fixture
+def uid(ws: Workspace) -> str:
+    (row,) = alerts.rows(ws, Facts(None))
+    return str(row["uid"])
+
+
+def expectations(ws: Workspace) -> list[Mapping[str, Any]]:
+    with ws.db.read() as conn:
+        return list(conn.execute(sa.select(alert_tables.expectation)).mappings())
+
+
+def audited(ws: Workspace) -> list[str]:
+    with ws.db.read() as conn:
+        return [json.loads(body)["action"] for body in conn.scalars(sa.select(tables.audit.c.body))]
+
+
+def test_an_alert_is_listed_with_what_is_known_and_what_is_not(ws: Workspace) -> None:
+    with Facts(None) as facts:
+        (row,) = alerts.rows(ws, facts)
+        assert (row["subject"], row["owner_name"], row["criticality"]) == ("robot", None, None)
+        assert (row["title"], row["severity"], row["score"]) == ("Somebody did reads_things", "medium", 60)
+        me = alerts.subjects_of(Subject(name="x", actors=(("aws:111111111111", "AIDA1"),)))
+        assert len(list(alerts.rows(ws, facts, subjects=me))) == 1
+        assert list(alerts.rows(ws, facts, subjects=["id_other"])) == []
+        (signal,) = alerts.signals(ws, facts)
+        assert signal["alert_uid"] == row["uid"]
+
+
+def test_expected_ends_on_a_day_and_is_audited(ws: Workspace, uid: str) -> None:
+    done = alerts.expect(ws, uid, actor="anna", until=TODAY + timedelta(days=3), reason=" trip ", policy=Policy())
+    assert (done.state, done.expectations) == ("expected", 1)
+    (said,) = expectations(ws)
+    assert (said["detection"], said["fold"], said["reason"], said["said_by"]) == (
+        "reads_things",
+        "made-up",
+        "trip",
+        "anna",
+    )
+    assert said["until_at"].isoformat().startswith(f"{TODAY + timedelta(days=3)}T23:59:59")
+    assert "alert.expected" in audited(ws)
+    with Facts(None) as facts:
+        assert list(alerts.rows(ws, facts)) == []
+        (row,) = alerts.rows(ws, facts, state=None)
+        assert (row["state"], row["reason"], row["decided_by"]) == ("expected", "trip", "anna")
+
+
+@pytest.mark.parametrize("days", [-1, 92, 4_000])
+def test_nothing_is_expected_for_ever_or_in_the_past(ws: Workspace, uid: str, days: int) -> None:
+    with pytest.raises(ConfigError):
+        alerts.expect(ws, uid, actor="anna", until=TODAY + timedelta(days=days), reason="why", policy=Policy())
+    assert expectations(ws) == []
+
+
+def test_a_decision_without_a_reason_is_refused(ws: Workspace, uid: str) -> None:
+    with pytest.raises(ConfigError, match="needs a reason"):
+        alerts.close(ws, uid, actor="anna", reason="  ")
+    with pytest.raises(ConfigError, match="needs a reason"):
+        alerts.expect(ws, uid, actor="anna", until=TODAY, reason="", policy=Policy())
+
+
+def test_unexpected_ends_the_expectations_and_opens_the_alert(ws: Workspace, uid: str) -> None:
+    with pytest.raises(ConfigError, match="not marked as expected"):
+        alerts.unexpect(ws, uid, actor="anna", reason="over")
+    alerts.expect(ws, uid, actor="anna", until=TODAY + timedelta(days=3), reason="trip", policy=Policy(), fold="*")
+    assert [one["fold"] for one in expectations(ws)] == ["*"]
+    assert alerts.unexpect(ws, uid, actor="berta", reason="over").state == "open"
+    assert all(one["ended_at"] is not None for one in expectations(ws))
+    assert "alert.unexpected" in audited(ws)
+
+
+def test_an_unknown_alert_is_told(ws: Workspace) -> None:
+    with pytest.raises(ConfigError, match="no alert is called"):
+        alerts.close(ws, "al_nothing", actor="anna", reason="why")
+
+
+def test_changes_are_announced_listed_and_removed(ws: Workspace) -> None:
+    made = alerts.add_window(
+        ws, actor="anna", start=NOW, end=NOW + timedelta(hours=4), scope="aws", reason="release", policy=Policy()
+    )
+    (row,) = alerts.windows(ws.db)
+    assert (row["scope"], row["reason"], row["said_by"]) == ("aws", "release", "anna")
+    alerts.remove_window(ws, made.uid, actor="anna")
+    assert alerts.windows(ws.db) == []
+    with pytest.raises(ConfigError, match="nothing is called"):
+        alerts.remove_window(ws, made.uid, actor="anna")
+    with pytest.raises(ConfigError, match="ends before it begins"):
+        alerts.add_window(ws, actor="anna", start=NOW, end=NOW, scope="*", reason="release", policy=Policy())
+    with pytest.raises(ConfigError, match="days away"):
+        alerts.add_window(
+            ws, actor="anna", start=NOW, end=NOW + timedelta(days=400), scope="*", reason="r", policy=Policy()
+        )
+
+
+def test_a_tool_is_declared_until_a_day(ws: Workspace) -> None:
+    uid = alerts.add_tool(
+        ws, actor="anna", subject="id_1", tool="Pulumi", until=TODAY + timedelta(days=30), policy=Policy()
+    )
+    assert [row["tool"] for row in alerts.tools(ws.db)] == ["Pulumi"]
+    alerts.remove_tool(ws, uid, actor="anna")
+    assert alerts.tools(ws.db) == []
+
+
+def test_the_story_says_what_is_not_known(ws: Workspace, uid: str) -> None:
+    with Facts(None) as facts:
+        story = alert_story.story(ws, facts, uid, detect.workspace_detections(ws), NOW)
+    told = {section.id: "\n".join(section.lines) for section in story.sections}
+    assert story.title == "Somebody did reads_things: robot"
+    assert "did reads_things in made-up" in told["signals"]
+    assert "counts 60 of 100" in told["signals"]
+    assert "[1#0]" in told["evidence"]
+    assert "nothing is known of it before" in told["baseline"]
+    assert "the inventory does not know it" in told["what"]
+    assert "Ask the owner." in told["steps"]
+    assert told["decision"] == "nobody has decided anything yet"
+
+
+def test_the_story_of_a_detection_that_is_gone_is_still_told(ws: Workspace, uid: str) -> None:
+    with Facts(None) as facts:
+        story = alert_story.story(ws, facts, uid, [], NOW)
+    assert "is not here" in "\n".join(line for section in story.sections for line in section.lines)
+
+
+def test_every_event_can_be_exported(ws: Workspace) -> None:
+    with Facts(None) as facts:
+        listed = {thing: list(alerts.exported(ws, facts, thing, about={}).rows) for thing in alerts.EXPORTS}
+    assert {thing: len(rows) for thing, rows in listed.items()} == {"alerts": 1, "signals": 1, "activity": 1}
+    assert listed["activity"][0]["time"].isoformat() == "2026-11-20T03:00:00+00:00"
+
+
+def test_a_refresh_judges_before_it_remembers(ws: Workspace) -> None:
+    """The second use after months is no news: the first one was remembered in between, and not before it was judged."""
+    publish(ws.db, ws.activity, [{"time": "2026-02-01T03:00:00", "actor_id": "OLD", "uid": "a"}])
+    publish(ws.db, ws.activity, [{"time": "2026-11-20T03:00:00", "actor_id": "OLD", "uid": "b"}])
+    publish(ws.db, ws.activity, [{"time": "2026-11-21T03:00:00", "actor_id": "OLD", "uid": "c"}])
+    done = telemetry_refresh.refresh(ws, actor="test", facts=False)
+    assert (done.judged.batches, done.state) == (3, 4)
+    with Facts(None) as facts:
+        awake = [row for row in alerts.signals(ws, facts) if row["detection"] == "use_after_inactivity"]
+    assert [(row["events"], row["facts"]["silent_days"]) for row in awake] == [(1, 292)]
+    assert telemetry_refresh.refresh(ws, actor="test", facts=False).judged.batches == 0
+
+
+def test_batches_of_one_day_are_one_step(ws: Workspace) -> None:
+    for day in (21, 21, 22):
+        publish(ws.db, ws.activity, [{"time": f"2026-11-{day}T03:00:00", "uid": f"{day}"}])
+    assert telemetry_refresh.steps(ws.db, [2, 3, 4]) == [[2, 3], [4]]
