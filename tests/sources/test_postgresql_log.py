@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from wardship.ingest.telemetry.records import Records
 from wardship.model.activity import Activity, ActivityClass, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import DriftLog
@@ -104,6 +105,20 @@ def test_csv_lines(tag: str, severity: str, state: str, message: str, *, operati
     assert found.uid == "5ff202ad.4fec/7"
     assert found.outcome_code == (state if outcome == "failure" else None)
     assert "secret" not in str(found)
+
+
+def test_a_csvlog_file_has_no_header_and_statements_of_several_lines(tmp_path: Path) -> None:
+    message = '"statement: select 1,\n  2; -- one, ""two"""'
+    lines = [CSV.format(tag="idle", severity="LOG", state="00000", message=message, line=n) for n in (1, 2)]
+    file = tmp_path / "postgresql-2026-03-01.csv"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    records = list(Records(file, file.name, ()))
+    assert len(records) == 2
+    for record in records:
+        assert isinstance(record, dict)
+        assert claims(record)
+        (found,) = told(record)
+        assert (found.operation, found.actor_id, found.src_ip) == ("SELECT", "app", "203.0.113.9")
 
 
 def test_json_lines() -> None:

@@ -44,7 +44,7 @@ MANIFEST = SourceManifest(
         ),
         BlindSpot(
             id="postgresql.log_address",
-            text=N_("Text lines tell the address only where log_line_prefix has %h or %r; jsonlog always does."),
+            text=N_("Text lines tell the address only where log_line_prefix has it; jsonlog always does."),
         ),
     ),
     evidence=Evidence.REAL_PRODUCT,
@@ -106,7 +106,9 @@ def claims(record: dict[str, Any]) -> bool:
     if {"timestamp", "error_severity", "pid"} <= set(record):
         return True
     line = record.get("message")
-    return isinstance(line, str) and (_LINE.match(line) is not None or _csv_row(line) is not None)
+    if isinstance(line, str):
+        return _LINE.match(line) is not None or _csv_row(line) is not None
+    return _of_cells(record.get("row")) is not None
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
@@ -213,6 +215,8 @@ def _time(said: str) -> datetime:
 def _entry(record: dict[str, Any]) -> _Entry:
     if "error_severity" in record:
         return _of_columns(record)
+    if (columns := _of_cells(record.get("row"))) is not None:
+        return _of_columns(columns)
     line = record.get("message")
     if not isinstance(line, str):
         raise DataError("no line of a PostgreSQL log")
@@ -245,6 +249,14 @@ def _csv_row(line: str) -> dict[str, Any] | None:
         return None
     cells = _cells(line)
     return None if cells is None or len(cells) < 14 else dict(zip(_COLUMNS, cells, strict=False))
+
+
+def _of_cells(cells: Any) -> dict[str, Any] | None:
+    """The columns of a row that was read of a csvlog file; None: it is of something else."""
+    if not isinstance(cells, list) or len(cells) < 14 or not str(cells[12]).isalnum():
+        return None
+    severities = _EVENTS | _CONTINUED | {"NOTICE", "INFO", "DEBUG"}
+    return dict(zip(_COLUMNS, cells, strict=False)) if str(cells[11]).rstrip("12345") in severities else None
 
 
 def _cells(line: str) -> list[str] | None:

@@ -7,7 +7,8 @@ bounded by MAX_RECORD_BYTES, not by the file: a document of gigabytes is read re
 - JSON: objects one a line; a list; an object with its list under one of `keys`; objects behind each other; one object.
 - XML: the children of the document's element, or every `Event`. An element without attributes and children is its
   text; else an object: attributes and children by name (without namespace), a repeated name is a list, text "#text".
-- CSV: a row is an object by its header. Text: a line is {"message": line}.
+- CSV: a row is an object by its header; without one (PostgreSQL's csvlog) it is {"row": [cells]}. Text: a line is
+  {"message": line}.
 """
 
 from __future__ import annotations
@@ -294,6 +295,9 @@ def _csv(pieces: Iterator[bytes]) -> Iterator[Raw]:
     rows = csv.reader(itertools.chain([first], lines), delimiter=delimiter)
     try:
         header = next(rows)
+        if header[0][:1].isdigit() and header.count("") > 1:  # a log, not a table: its first row is a record too
+            yield from ({"row": row} for row in itertools.chain([header], rows) if row)
+            return
         for row in rows:
             if not row:
                 continue
