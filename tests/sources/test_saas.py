@@ -106,7 +106,7 @@ def test_a_mutated_record_gives_activities_nothing_or_a_data_error(name: str, da
 @pytest.mark.chaos
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-@settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1_500, deadline=None, suppress_health_check=list(HealthCheck))
 def test_many_mutated_records_give_activities_nothing_or_a_data_error(name: str, data: st.DataObject) -> None:
     _mutate(name, data)
 

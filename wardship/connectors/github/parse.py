@@ -135,6 +135,8 @@ class Parser:
             created_at=given.instant("created_at"),
             purpose=app.text("description") if app else None,
             supplier=login.lower() if login and standing is Standing.FOREIGN else None,
+            # The login under which the App acts in the organisation's audit log (docs/adr/0030).
+            aliases=((key[0], f"{slug.lower()}[bot]"),) if slug else (),
             attributes=known(
                 {
                     "app_id": given.integer("app_id"),

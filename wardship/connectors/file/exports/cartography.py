@@ -255,7 +255,8 @@ def _google(node: Fields, _tenant: Any) -> Iterator[Record]:
         subtype="service account",
         name=node.text("display_name") or email.partition("@")[0],
         enabled=None if disabled is None else not disabled,
-        aliases=(("gcp:service-account", unique),) if unique and unique.isdecimal() else (),
+        # Google's audit log names it by its e-mail alone (docs/adr/0030).
+        aliases=(*((("gcp:service-account", unique),) if unique and unique.isdecimal() else ()), ("gcp:email", email)),
     )
 
 

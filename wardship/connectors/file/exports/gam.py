@@ -143,7 +143,8 @@ def _account(project: str, email: str, unique: str | None, row: Fields) -> Ident
         subtype="service account",
         name=row.text("displayName") or email.partition("@")[0],
         enabled=None if disabled is None else not disabled,
-        aliases=(("gcp:service-account", unique),) if unique else (),
+        # Google's audit log names it by its e-mail alone (docs/adr/0030).
+        aliases=(*((("gcp:service-account", unique),) if unique else ()), ("gcp:email", email)),
         attributes=known({"oauth_client": row.text("oauth2ClientId")}),
     )
 
