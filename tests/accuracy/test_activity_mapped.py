@@ -6,6 +6,8 @@ SIEM stores them (sentinel-samples): the share that is read. `WHY` says where a 
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import tomllib
 from collections.abc import Iterable
@@ -16,11 +18,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.accuracy.activity_sets import Score, labelled_lines, members, score
+from tests.accuracy.activity_sets import Score, labelled_lines, members, raw_record, score
 from wardship.model.errors import DataError
 from wardship.sdk.connector import DriftLog
 from wardship.sdk.log_mapping import shipped_log, shipped_names
-from wardship.sdk.registry import source
+from wardship.sdk.registry import source, source_names
 from wardship.sdk.source import Source
 
 FLOORS = tomllib.loads(Path(__file__).with_name("floors.toml").read_text(encoding="utf-8"))["activity"]
@@ -148,6 +150,20 @@ def test_rows_of_a_siem_are_read(shared: Path, file: str) -> None:
     read = sum(1 for row in rows if _reads(source(ROWS[file]), row))
     print(f"{file}: {read} of {len(rows)} rows")
     assert read == len(rows) > 0
+
+
+@pytest.mark.parametrize("name", NO_LOGS)
+def test_what_is_no_log_is_taken_for_none(shared: Path, events: dict[str, bytes], name: str) -> None:
+    """Recognised by nobody, an import says that it does not know such a file."""
+    if name.endswith(".csv"):
+        (archive,) = (shared / "data" / "sentinel-samples").glob("*.tar.zst")
+        content = next(body for path, body in members(archive).items() if path.endswith(name)).decode("utf-8-sig")
+        records: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(content)))
+    else:
+        content_of = next(body for path, body in events.items() if path.endswith(f"{name}.jsonl"))
+        records = [raw_record(raw) for _id, raw, _label in labelled_lines(content_of)]
+    assert records
+    assert [log for log in source_names() if any(source(log).claims(record) for record in records)] == []
 
 
 def _rows(shared: Path, file: str) -> Iterable[dict[str, Any]]:

@@ -111,7 +111,8 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
             resource_type=text(target, "type") or text(unmapped, "resource_type"),
             resource_id=_named(target, "uid", "path", "name"),
             resource_name=_named(target, "name"),
-            account=text(unmapped, "account") or text(record, "cloud.account.uid", "metadata.tenant_uid"),
+            account=text(unmapped, "account")
+            or text(record, "cloud.account.uid", "metadata.tenant_uid", "actor.user.account.uid"),
             region=text(unmapped, "region") or text(record, "cloud.region"),
             src_ip=text(record, "src_endpoint.ip", "device.ip") or text(unmapped, "src_ip"),
             user_agent=text(record, "http_request.user_agent") or text(unmapped, "user_agent"),
