@@ -162,7 +162,7 @@ def _event(record: dict[str, Any]) -> dict[str, Any] | None:
         if isinstance(inner, str) and "audit.k8s.io/" in inner:
             found = _JSON.search(inner)  # CloudWatch's export puts the time before it
             try:
-                inner = json.loads(found[0]) if found else None
+                inner = json.loads(found[0] if found else inner)
             except (ValueError, RecursionError):
                 raise DataError("kubernetes: an audit event that is no JSON") from None
         if isinstance(inner, dict) and _is_event(inner):
