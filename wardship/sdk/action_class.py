@@ -69,6 +69,7 @@ class Entry:
 
     service: str
     operation: str
+    written: str  # the operation as the vendor writes it
     resources: Sequence[str] | None
     meaning: Meaning
     vendor: str
@@ -184,6 +185,7 @@ def action_classes(folder: Path = FOLDER) -> ActionClasses:
                     Entry(
                         service=group.get("service", "*").lower(),
                         operation=_plain(operation),
+                        written=operation,
                         resources=None if "forms" in told else group.get("resources"),
                         meaning=meaning,
                         vendor=path.stem,
