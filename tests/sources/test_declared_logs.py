@@ -158,6 +158,15 @@ def test_no_source_of_ours_claims_anothers_record() -> None:
         assert claiming == [name]
 
 
+def test_a_session_of_a_role_is_the_roles_use() -> None:
+    arn = "arn:aws:iam::111111111111:user/app"
+    assert (one("aws.s3access").actor_authority, one("aws.s3access").actor_id) == ("aws:111111111111", arn)
+    line = RECORDS["aws.s3access"]["message"].replace(arn, "arn:aws:sts::111111111111:assumed-role/deploy/build-7")
+    (found,) = parse("aws.s3access", {"message": line})
+    assert (found.actor_id, found.session) == ("arn:aws:iam::111111111111:role/deploy", "build-7")
+    assert (found.actor_kind, found.resource_id) == (ActorKind.ROLE, "shop/a/b")
+
+
 def test_a_ssh_key_is_told_by_its_fingerprint() -> None:
     found = one("linux.auth")
     assert (found.actor_authority, found.actor_id) == ("linux:web1", "deploy")

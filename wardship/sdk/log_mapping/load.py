@@ -15,6 +15,7 @@ from wardship.sdk.connector import BlindSpot, Evidence
 from wardship.sdk.i18n import _
 from wardship.sdk.log_mapping.expressions import Condition, Expression, Fields, Words
 from wardship.sdk.log_mapping.instants import Form, form_of
+from wardship.sdk.log_mapping.lines import LinePattern
 from wardship.sdk.log_mapping.log import CLASSES, FLAGS, TEXTS, MappedLog, Opening, line_patterns
 from wardship.sdk.log_mapping.paths import FieldPath, field_path
 from wardship.sdk.redact import is_secret_name
@@ -144,7 +145,7 @@ class _Loader:
 
     def _detailed(self, place: Place, told: Mapping[str, Any], opening: Opening) -> Opening:
         """The opening with what its kind needs besides."""
-        patterns: tuple[Any, ...] = ()
+        patterns: tuple[LinePattern, ...] = ()
         if opening.kind == "line":
             patterns = self._patterns((*place, "patterns"), told.get("patterns", []))
         names = tuple(self._texts((*place, "names"), told.get("names", [])))
@@ -311,7 +312,7 @@ class _Loader:
             )
         return found
 
-    def _patterns(self, place: Place, data: Any) -> tuple[Any, ...]:
+    def _patterns(self, place: Place, data: Any) -> tuple[LinePattern, ...]:
         found = line_patterns(self._texts(place, data if isinstance(data, list) else [data]))
         if found is None:
             raise self._told.error(
