@@ -118,6 +118,21 @@ def test_a_day_leaves_the_days_before_alone(ws: Workspace) -> None:
     assert said(known) == said(usage.rebuild(ws))
 
 
+def test_what_a_rebuild_made_is_not_folded_with_the_days_after_it(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "_DAY_ROWS", 2)
+    publish(ws, *(day(number) for number in range(1, 21)))
+    (large,) = usage.refresh(ws).files["actor_day"]
+    assert large.level == 1
+    for number in range(21, 29):
+        publish(ws, day(number))
+        known = usage.refresh(ws)
+    assert [one.level for one in known.files["actor_day"]] == [1, 1]
+    assert large in known.files["actor_day"]
+    assert said(known) == said(usage.rebuild(ws))
+
+
 def test_compaction_changes_nothing(ws: Workspace) -> None:
     for actor in ("AIDA1", "AIDA2"):
         publish(ws, day(1, actor_id=actor))

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -42,6 +43,7 @@ FOLD = 8
 MOST_ROWS = 4_000_000
 """Events that are counted in one go: what bounds memory, whatever there is to catch up with."""
 
+_DAY_ROWS = 1_000
 _MANIFEST = "manifest.json"
 _LEASE = "usage-state"
 _FILE = re.compile(r"[a-z_]+-(\d{6,})(?:-\d+)?\.parquet")
@@ -49,7 +51,7 @@ _FILE = re.compile(r"[a-z_]+-(\d{6,})(?:-\d+)?\.parquet")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateFile:
-    """One Parquet file of a table. `level` n: it was folded n times."""
+    """One Parquet file of a table. `level` n: it was folded n times, or is as large as if it had been."""
 
     name: str
     rows: int
@@ -309,9 +311,11 @@ class _Maker:
     def _fold(self, table: str) -> None:
         """FOLD files of one level become one of the next, and those perhaps again."""
         level = 0
-        while len(same := [one for one in self.files[table] if one.level == level]) >= FOLD:
-            folded = self._write(table, self._making.merge(table, self._rows(table, same)), level=level + 1)
-            self._replace(table, same, folded)
+        while level <= max((one.level for one in self.files[table]), default=-1):
+            same = [one for one in self.files[table] if one.level == level]
+            if len(same) >= FOLD:
+                folded = self._write(table, self._making.merge(table, self._rows(table, same)), level=level + 1)
+                self._replace(table, same, folded)
             level += 1
 
     def _append(self, table: str, made: StateFile) -> None:
@@ -339,11 +343,16 @@ class _Maker:
         )
         path.chmod(0o600)
         _sync(path)
-        return StateFile(name=path.name, rows=written, level=level)
+        return StateFile(name=path.name, rows=written, level=max(level, _level(written)))
 
     def _rows(self, table: str, files: Sequence[StateFile]) -> str:
         paths = [self._folder / one.name for one in files]
         return duckdb_select(Table(name=table, columns=STATE[table], files=paths))
+
+
+def _level(rows: int) -> int:
+    """That of a file as large as one folded so often: what a rebuild makes is not folded with the days after it."""
+    return max(0, int(math.log(max(rows, 1) / _DAY_ROWS, FOLD)))
 
 
 def _generation_of(name: str) -> int:
