@@ -65,6 +65,10 @@ MANIFEST = SourceManifest(
             text=N_("Which applications are reported, and how long, depends on the Workspace edition."),
         ),
         BlindSpot(
+            id="workspace.alerts_not_live",
+            text=N_("Alerts of the Alert Center are read as files only."),
+        ),
+        BlindSpot(
             id="workspace.delegation_looks_like_user",
             text=N_("A service account with domain-wide delegation appears as the user it acts for."),
         ),

@@ -54,6 +54,10 @@ MANIFEST = SourceManifest(
             text=N_("Without the Event Monitoring add-on only sign-ins and setup changes are told, no API call."),
         ),
         BlindSpot(
+            id="salesforce.log_files_not_live",
+            text=N_("Event log files are read as files only; through the interface come sign-ins and setup changes."),
+        ),
+        BlindSpot(
             id="salesforce.sandbox_ids",
             text=N_("A sandbox has the ids of the organisation that it was copied from: import its logs apart."),
         ),
