@@ -1,0 +1,64 @@
+"""A refresh that is killed anywhere leaves what the next one completes: each event is judged, none twice."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from tests.conftest import NOW, ROOT
+from tests.lake import publish
+from wardship.services import usage
+from wardship.store import alert_tables
+from wardship.store.workspace import Workspace
+
+
+def made(folder: Path) -> Path:
+    """A workspace in which an actor wakes up twice, in three batches of three days."""
+    with Workspace.create(folder, clock=lambda: NOW) as ws:
+        for day in ("2026-01-10", "2026-06-20", "2026-11-20"):
+            publish(ws.db, ws.activity, [{"time": f"{day}T03:00:00", "uid": day}])
+    return folder
+
+
+def refresh(folder: Path, edge: int) -> bool:
+    """Refreshes in another process, killed at `edge`; True when it came to its end."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.services.killed_detect", str(folder), str(edge)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode in (0, -9), ran.stderr
+    return "done" in ran.stdout
+
+
+def told(folder: Path) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]], int]:
+    with Workspace.open(folder, clock=lambda: NOW) as ws, ws.db.read() as conn:
+        tables = (alert_tables.signal, alert_tables.alert)
+        signals, alerts = (list(conn.execute(sa.select(one).order_by(one.c.uid)).mappings()) for one in tables)
+        state = usage.current(ws)
+    return signals, alerts, state.batch
+
+
+# Judging commits under the lease: take, state, judge, state, ... These edges lie before and after each of the three.
+@pytest.mark.parametrize("edges", [(3, 5), (9, 14), (18, 25)])
+def test_killed_twice_and_run_again_it_has_judged_everything_once(tmp_path: Path, edges: tuple[int, int]) -> None:
+    folder = made(tmp_path / "whole")
+    shutil.copytree(folder, tmp_path / "killed")
+    assert refresh(folder, 0)
+    for edge in edges:
+        refresh(tmp_path / "killed", edge)
+    assert refresh(tmp_path / "killed", 0)
+    assert told(tmp_path / "killed") == told(folder)
+    signals, _alerts, batch = told(folder)
+    assert batch == 3
+    assert sum(row["events"] for row in signals if row["detection"] == "use_after_inactivity") == 2
