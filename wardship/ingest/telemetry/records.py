@@ -356,8 +356,8 @@ class _Text:
     def take(self) -> None:
         self._at += 1
 
-    def value(self, largest: int = MAX_RECORD_BYTES) -> Any:
-        """The value that begins here. Raises Broken when it is none, or longer than `largest`."""
+    def value(self) -> Any:
+        """The value that begins here. Raises Broken when it is none, or longer than MAX_RECORD_BYTES."""
         ahead = _HEAD_BYTES
         while True:
             try:
@@ -365,7 +365,7 @@ class _Text:
             except (ValueError, RecursionError) as error:
                 if self._ended or isinstance(error, RecursionError):
                     raise self._broken or Broken("not JSON from here on, or nested too deeply") from None
-                if ahead > largest:
+                if ahead > MAX_RECORD_BYTES:
                     raise Broken(f"not JSON from here on, or a value {_too_long()}") from None
                 ahead *= 2
                 self.more(ahead)
@@ -377,8 +377,6 @@ def _document(text: _Text, keys: Sequence[str]) -> Iterator[Raw]:
     while (char := text.peek()) is not None:
         if char == "[":
             yield from _items(text, keys)
-        elif char == "{" and not text.more(_WHOLE_BYTES):
-            yield from unfold(text.value(), keys)
         elif char == "{":
             yield from _object(text, keys)
         else:
@@ -397,11 +395,12 @@ def _items(text: _Text, keys: Sequence[str]) -> Iterator[Raw]:
 def _object(text: _Text, keys: Sequence[str]) -> Iterator[Raw]:
     """An object that may be larger than memory: the items of its list, or itself when it is a small one."""
     try:
-        yield from unfold(text.value(_HEAD_BYTES), keys)
+        yield from unfold(text.value(), keys)
     except Broken:
-        pass
+        pass  # it is damaged, or larger than a record may be
     else:
         return
+    listed = False
     text.take()
     while (char := text.peek()) != "}":
         if char is None:
@@ -411,9 +410,12 @@ def _object(text: _Text, keys: Sequence[str]) -> Iterator[Raw]:
             raise Broken("not JSON from here on")
         text.take()
         if name in keys and text.peek() == "[":
+            listed = True
             yield from _items(text, keys)
         else:
             text.value()
+    if not listed:
+        raise Broken(f"an object {_too_long()}")
     text.take()
 
 
