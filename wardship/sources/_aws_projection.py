@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wardship.model.activity import FIELDS, ActivityClass
+from wardship.model.activity import FIELDS, MAX_DETAIL_CHARS, ActivityClass
 from wardship.model.identity import MAX_ID_CHARS
 from wardship.sources._aws_calls import (
     BY_HAND,
@@ -22,7 +22,8 @@ from wardship.sources._aws_calls import (
     S3,
 )
 
-_LONGEST = 1_000  # bytes of a text; `parse` cuts longer ones, at different places
+_LONGEST = 3_000  # bytes of all texts of a record; `parse` cuts longer ones
+_SEPARATOR = "chr(31)"  # between the texts that are looked at together; one that holds it itself may look odd
 _TOP = (
     "eventTime", "eventSource", "eventName", "awsRegion", "sourceIPAddress", "userAgent", "errorCode", "errorMessage",
     "eventID", "readOnly", "eventType", "managementEvent", "recipientAccountId", "vpcEndpointId",
@@ -52,7 +53,7 @@ RAW = {
     "requestParameters": _struct(PARAMETERS),
     "resources": "STRUCT(ARN VARCHAR, type VARCHAR)[]",
 }
-"""Columns of `raw`. A value that is no text, number or flag stands in its JSON form, which `_odd` finds."""
+"""Columns of `raw`. A value that is no text, number or flag stands in its JSON form, which `_ODD` finds."""
 
 
 def _quoted(text: str) -> str:
@@ -65,14 +66,6 @@ def _among(column: str, values: Iterable[str]) -> str:
 
 def _starts(column: str, beginnings: Iterable[str]) -> str:
     return "(" + " OR ".join(f"starts_with({column}, {_quoted(one)})" for one in beginnings) + ")"
-
-
-def _odd(column: str) -> str:
-    """Whether a text is really a list or an object, too long, or holds a NUL. (Ranges compare the first bytes.)"""
-    return (
-        f"({column} >= '[' AND {column} < '\\') OR ({column} >= '{{' AND {column} < '|')"
-        f" OR strlen({column}) > {_LONGEST} OR contains({column}, chr(0))"
-    )
 
 
 # ------------------------------------------------------------------ one text a column, NULL for ""
@@ -200,14 +193,20 @@ _COLUMNS = {
     "user_agent": "userAgent",
     "outcome": "CASE WHEN errorCode IS NULL AND errorMessage IS NULL THEN 'success' ELSE 'failure' END",
     "outcome_code": "errorCode",
-    "detail": _detail(),
+    "detail": "detail",
 }
+_TEXTS = ", ".join(name for name in _SAID if name not in ("eventTime", "ui_mfa"))
+_ODD = f"""
+    contains(texts, {_SEPARATOR} || '{{') OR contains(texts, {_SEPARATOR} || '[') OR contains(texts, chr(0))
+    OR strlen(texts) > {_LONGEST}
+"""
+"""A text is really a list or an object, or holds a NUL, or all are too long together: in one pass over all."""
 _READABLE = f"""
     moment >= TIMESTAMP '2000-01-01' AND eventID IS NOT NULL AND eventName IS NOT NULL AND {_ACCOUNT} IS NOT NULL
     AND NOT {_among("eventName", BY_HAND)}
     AND NOT held AND (arn IS NOT NULL OR NOT listed) AND {_ACTOR_READABLE}
     AND strlen(ui_principalId) <= {MAX_ID_CHARS} IS NOT FALSE
-    AND NOT coalesce({" OR ".join(_odd(name) for name in _SAID if name not in ("eventTime", "ui_mfa"))}, FALSE)
+    AND strlen(detail) <= {MAX_DETAIL_CHARS} AND NOT ({_ODD})
 """
 
 PROJECTION = f"""
@@ -219,7 +218,9 @@ WITH said AS (
         coalesce(len(resources), 0) > 0 AS listed
     FROM raw
 ), one AS (
-    SELECT *, coalesce(arn_1, arn_2, arn_3) AS arn FROM said
+    SELECT *, coalesce(arn_1, arn_2, arn_3) AS arn, {_detail()} AS detail,
+        {_SEPARATOR} || concat_ws({_SEPARATOR}, {_TEXTS}) AS texts
+    FROM said
 )
 SELECT position, {", ".join(f"{_COLUMNS[name]} AS {name}" for name in FIELDS)},
     coalesce({_READABLE}, FALSE) AS readable
