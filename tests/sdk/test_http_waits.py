@@ -109,6 +109,7 @@ def test_a_wait_that_is_too_long_is_reported_instead(waits: Waits) -> None:
     [
         ({"retry-after": "30"}, 30.25),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1795334460"}, 60.25),
+        ({"x-rate-limit-remaining": "0", "x-rate-limit-reset": "1795334460"}, 60.25),  # Okta writes it so
         ({"x-ratelimit-remaining": "0"}, 0.25),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "soon"}, 0.25),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "9" * 400}, 0.25),  # infinity to float()
