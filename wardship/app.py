@@ -136,6 +136,18 @@ def demo_hook_runs(app: App) -> Path:
     return app.workspace.tmp / "hook-runs.jsonl"
 
 
+def demo_logs(app: App) -> Sequence[tuple[str, Path, bool]]:
+    """The audit logs of the made-up organisation that `demo_connections` wrote: (source, folder, whether it is the
+    year before yesterday, of which nobody wants alerts)."""
+    from wardship.sim.demo_logs import HISTORY, LATEST, SOURCES
+
+    return [
+        (source, app.workspace.tmp / place / kind, place == HISTORY)
+        for place in (HISTORY, LATEST)
+        for kind, source in SOURCES.items()
+    ]
+
+
 def worker(app: App) -> Worker:
     """The background worker with every kind of job that there is."""
     schedule.put(app.db, periodic.PERIODIC)

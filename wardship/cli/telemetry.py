@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wardship.cli import kit, telemetry_sync, work
+from wardship.cli import kit, telemetry_sync, use, work
 from wardship.cli.kit import Run
 from wardship.sdk.display import visible
 from wardship.sdk.i18n import N_, _, format_instant, format_number
@@ -40,6 +40,7 @@ def add_to(root: kit.Group) -> None:
     telemetry_sync.add_to(telemetry)
     _add_lists(telemetry)
     _add_upkeep(telemetry)
+    use.add_to(root, telemetry)
 
 
 def _add_import(telemetry: kit.Group) -> None:
@@ -63,6 +64,11 @@ def _add_import(telemetry: kit.Group) -> None:
         help=N_("Files and folders; - reads standard input."),
     )
     @kit.option("--dry-run", is_flag=True, help=N_("Read and count; keep nothing."))
+    @kit.option(
+        "--learn",
+        is_flag=True,
+        help=N_("Take all of it as what is usual and raise no alerts: for the first, long logs."),
+    )
     @kit.option("--authority", metavar=N_("SYSTEM"), help=N_("Whose log it is, for example aws:123456789012."))
     @kit.option(
         "--complete-from", metavar=N_("DATE"), help=N_("These files hold everything from here on; needs the other two.")
@@ -81,6 +87,7 @@ def _add_import(telemetry: kit.Group) -> None:
         time_zone: str | None,
         *,
         dry_run: bool,
+        learn: bool,
     ) -> int:
         from wardship.services import telemetry as service
 
@@ -96,7 +103,10 @@ def _add_import(telemetry: kit.Group) -> None:
             with work.opened(run) as app:
                 window = service.window_of(source, authority, said[0], said[1], actor=app.actor)
                 done = service.load(app.workspace, paths, chosen, actor=app.actor, watch=_watch(line), window=window)
-                work.judge_events(run, app, line)
+                if learn:
+                    work.learn_events(app)
+                else:
+                    work.judge_events(run, app, line)
             line.clear()
         if window is not None and (done.broken or done.unknown):
             run.warn(_("Not taken as complete: not every file could be read to its end."))

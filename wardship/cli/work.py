@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wardship.cli import kit
@@ -142,6 +144,32 @@ def judge_events(run: Run, app: App, progress: Callable[[str], None] | None = No
         )
 
 
+def learn_events(app: App) -> None:
+    """Takes what was just imported as what is usual, and brings the facts up to date."""
+    from wardship.services import telemetry_refresh
+
+    telemetry_refresh.learn(app.workspace, actor=app.actor)
+    judge_again(app)
+
+
+def read_demo_logs(run: Run, app: App, logs: Sequence[tuple[str, Path, bool]]) -> None:
+    """Imports the logs of the demo: (source, folder, whether only what is usual is learnt from them)."""
+    from wardship.services import telemetry, telemetry_refresh
+
+    for old in (True, False):
+        events = 0
+        for source, folder, is_old in logs:
+            if is_old is old:
+                app.progress(_("importing %(log)s") % {"log": source})
+                events += telemetry.load(app.workspace, [folder], source, actor=app.actor).events
+        _clear(app)
+        if old:
+            run.note(_("Imported a year of audit logs: %(n)s events") % {"n": format_number(events)})
+            telemetry_refresh.learn(app.workspace, actor=app.actor)
+        else:
+            run.note(_("Imported what arrived since yesterday: %(n)s events") % {"n": format_number(events)})
+
+
 def show_story(run: Run, story: Story) -> None:
     """A story for a reader, or its lines as rows."""
     from wardship.services import explain
@@ -185,6 +213,7 @@ def read_all(
             _clear(app)
             judged = time.monotonic()
             _tell_new_findings(run, app, told)
+    judge_events(run, app)
     return conclude(run, app, outcomes, fail_on=fail_on, gaps_planned=gaps_planned)
 
 
@@ -252,13 +281,14 @@ def conclude(
     run: Run, app: App, outcomes: Sequence[Outcome], *, fail_on: str | None = None, gaps_planned: bool = False
 ) -> int:
     """What was seen, what could not be read, the top findings, where to look next; and the exit code."""
-    from wardship.services import headline, listings, overview
+    from wardship.services import alerts, headline, listings, overview
 
     with app.facts() as facts:
         numbers = headline.compute(app.db, facts, app.clock())
         missing = headline.unread(app.db, facts)
         page = overview.write(app.workspace, facts, app.plugins)
         top = listings.varied(listings.findings(app.db, facts), of_each_rule=1, limit=5)
+        alerted = list(itertools.islice(alerts.rows(app.workspace, facts), 3)) if numbers.alerts else []
     gaps = not gaps_planned and any(outcome.complete < outcome.areas for outcome in outcomes)
     run.code = kit.INCOMPLETE if gaps or any(outcome.error for outcome in outcomes) else kit.DONE
     if fail_on and any(
@@ -283,6 +313,19 @@ def conclude(
     )
     counts = ", ".join(f"{format_number(n)} {word('severity', name)}" for name, n in numbers.severities.items())
     run.say(_("Findings      %(counts)s") % {"counts": counts or _("none open")})
+    if numbers.use_verdicts:
+        told = {name: format_number(numbers.use_verdicts.get(name, 0)) for name in ("used", "unused", "insufficient")}
+        run.say(
+            _("Use           identities used: %(used)s; unused: %(unused)s; too little known to say: %(insufficient)s")
+            % told
+        )
+    if numbers.alerts or numbers.use_verdicts:
+        counts = ", ".join(f"{format_number(n)} {word('severity', name)}" for name, n in numbers.alerts.items())
+        run.say(_("Alerts        %(counts)s") % {"counts": counts or _("none open")})
+    if alerted:
+        run.say("\n" + _("Alerts of the highest score"))
+        for row in alerted:
+            run.say(f"  {_in_one_line(row)}  [{row['uid']}]")
     if top:
         run.say("\n" + _("Top findings"))
         for row in top:

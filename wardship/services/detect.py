@@ -115,6 +115,15 @@ def unjudged(db: Database) -> list[int]:
         return list(conn.scalars(query))
 
 
+def skip(db: Database, batches: Sequence[int], *, actor: str) -> None:
+    """Remembers these batches as judged although no detection was asked: their events only say what is usual."""
+    if not batches:
+        return
+    with db.write(actor) as writing:
+        writing.conn.execute(sa.insert(_judged), [{"batch": one, "judged_at": writing.at} for one in batches])
+        writing.audit("events.learnt", f"batches:{min(batches)}-{max(batches)}", {"batches": len(batches)})
+
+
 def last_judged(db: Database) -> int:
     """The newest batch that was judged; 0: none."""
     with db.read() as conn:

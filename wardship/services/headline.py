@@ -18,7 +18,7 @@ from wardship.sdk.i18n import _
 from wardship.services import inventory, listings
 from wardship.services.formats import Row
 from wardship.services.reading import Facts
-from wardship.store import tables
+from wardship.store import alert_tables, tables
 from wardship.store.db import Database
 
 _OURS = "i.presence <> 'gone' AND i.standing <> 'provider_managed'"
@@ -47,6 +47,8 @@ class Headline:
     severities: dict[str, int]  # open findings, worst first; only those that occur
     findings_total: int
     overdue: int
+    use_verdicts: dict[str, int]  # of identities: used, unused, insufficient, unobserved; {} where no log was read
+    alerts: dict[str, int]  # open alerts, worst first; only severities that occur
 
 
 def compute(db: Database, facts: Facts, now: datetime) -> Headline:
@@ -67,11 +69,20 @@ def compute(db: Database, facts: Facts, now: datetime) -> Headline:
         f" FROM (SELECT {_AGE_DAYS} AS age FROM credential WHERE type IN {_STATIC} AND {_LIVE})",
         [now],
     )
-    table = tables.finding
+    verdicts = facts.rows(
+        "SELECT v.verdict, count(*) AS n FROM use_verdict AS v JOIN identity AS i ON i.uid = v.identity_uid"  # noqa: S608 - our own clause
+        f" WHERE v.family = 'identity' AND {_OURS} AND EXISTS (SELECT 1 FROM log_coverage) GROUP BY ALL"
+    )
+    table, alert = tables.finding, alert_tables.alert
     is_open = table.c.state.in_(("open", "reopened"))
     with db.read() as conn:
         counted: dict[str, int] = dict(
             conn.execute(sa.select(table.c.severity, sa.func.count()).where(is_open).group_by(table.c.severity)).all()
+        )
+        raised: dict[str, int] = dict(
+            conn.execute(
+                sa.select(alert.c.severity, sa.func.count()).where(alert.c.state == "open").group_by(alert.c.severity)
+            ).all()
         )
         overdue = conn.scalar(sa.select(sa.func.count()).where(is_open, table.c.due_on < now.date())) or 0
     return Headline(
@@ -88,6 +99,8 @@ def compute(db: Database, facts: Facts, now: datetime) -> Headline:
         severities={name: counted[name] for name in _SEVERITIES if name in counted},
         findings_total=sum(counted.values()),
         overdue=overdue,
+        use_verdicts={row["verdict"]: row["n"] for row in verdicts},
+        alerts={name: raised[name] for name in _SEVERITIES if name in raised},
     )
 
 

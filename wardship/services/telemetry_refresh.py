@@ -56,6 +56,18 @@ def refresh(
     return Refreshed(judged=judged, state=state, facts=bool(facts and todo))
 
 
+def learn(ws: Workspace, *, actor: str, wait_s: float = 0.0) -> int:
+    """Takes what was imported as what is usual: counts it into the state of use, and asks no detection about it.
+
+    For the first logs of a long time, of which nobody wants alerts. Returns the number of batches. Raises Conflict.
+    """
+    with detect.alone(ws.db, wait_s=wait_s):
+        batches = detect.unjudged(ws.db)
+        detect.skip(ws.db, batches, actor=actor)
+        usage.refresh(ws)
+    return len(batches)
+
+
 def steps(db: Database, batches: Sequence[int]) -> list[list[int]]:
     """The batches in their order, in runs of batches that begin on the same day."""
     if not batches:

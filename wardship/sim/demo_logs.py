@@ -53,8 +53,11 @@ _AGENTS = (
 _TERRAFORM = "APN/1.0 HashiCorp/1.0 Terraform/1.12.2 (+https://www.terraform.io) terraform-provider-aws/6.4.0"
 _STORM = (
     ("iam.amazonaws.com", "CreateRole"), ("iam.amazonaws.com", "AttachRolePolicy"),
-    ("iam.amazonaws.com", "PutRolePolicy"), ("lambda.amazonaws.com", "CreateFunction20150331"),
-    ("s3.amazonaws.com", "PutBucketPolicy"), ("ec2.amazonaws.com", "AuthorizeSecurityGroupIngress"),
+    ("iam.amazonaws.com", "PutRolePolicy"), ("iam.amazonaws.com", "TagRole"),
+    ("lambda.amazonaws.com", "CreateFunction20150331"), ("lambda.amazonaws.com", "UpdateFunctionCode20150331v2"),
+    ("s3.amazonaws.com", "CreateBucket"), ("s3.amazonaws.com", "PutBucketPolicy"),
+    ("ec2.amazonaws.com", "CreateSecurityGroup"), ("ec2.amazonaws.com", "AuthorizeSecurityGroupIngress"),
+    ("ecs.amazonaws.com", "UpdateService"), ("cloudwatch.amazonaws.com", "PutMetricAlarm"),
 )  # fmt: skip
 
 Record = dict[str, Any]
