@@ -10,36 +10,45 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-_PREFIX = "telemetry-"
+_PREFIX, _LOCK = "telemetry-", ".lock"
 
 
 @contextlib.contextmanager
 def work_folder(tmp: Path) -> Iterator[Path]:
-    """A new folder in `tmp`, private to this user. Folders of processes that are no more are removed first."""
+    """A new folder in `tmp`, private to this user. Folders of processes that are no more are removed first.
+
+    The lock beside it says that its process lives; it is made before the folder and removed after it.
+    """
     tmp.mkdir(parents=True, exist_ok=True, mode=0o700)
     _clear(tmp)
     folder = tmp / f"{_PREFIX}{uuid.uuid4().hex[:16]}"
-    folder.mkdir(mode=0o700)
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = folder.with_suffix(_LOCK)
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
+        folder.mkdir(mode=0o700)
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(lock)
         os.close(handle)
 
 
 def _clear(tmp: Path) -> None:
-    for folder in tmp.glob(f"{_PREFIX}*"):
+    for lock in tmp.glob(f"{_PREFIX}*{_LOCK}"):
         try:
-            handle = os.open(folder / ".lock", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:  # just being made, or just being removed
+            handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:  # another process clears it just now
             continue
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(lock)
         finally:
             os.close(handle)
+
+
+def _remove(lock: Path) -> None:
+    shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+    lock.unlink(missing_ok=True)

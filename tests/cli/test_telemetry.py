@@ -1,0 +1,77 @@
+"""telemetry: files are imported, tried, counted, replayed and compacted, and every outcome has its exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Two CloudTrail events and one that is damaged."""
+    event = {
+        "eventVersion": "1.09",
+        "eventTime": "2026-11-01T10:00:00Z",
+        "eventSource": "s3.amazonaws.com",
+        "eventName": "GetObject",
+        "awsRegion": "eu-west-1",
+        "sourceIPAddress": "192.0.2.7",
+        "userIdentity": {"type": "IAMUser", "principalId": "AIDAEXAMPLE", "accountId": "111111111111"},
+        "recipientAccountId": "111111111111",
+    }
+    records = [{**event, "eventID": "1"}, {**event, "eventID": "2"}, {**event, "eventID": "3", "eventTime": "soon"}]
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps({"Records": records}), encoding="utf-8")
+    return path
+
+
+def test_an_import_says_what_it_did_and_status_what_there_is(run: Command, log: Path) -> None:
+    done = run("telemetry", "import", "auto", log, "-w", "w")
+    assert done.code == 3
+    assert "2 new events" in done.out
+    assert "replay" in done.err
+    (row,) = json.loads(run("telemetry", "status", "-w", "w", "-o", "json").out)
+    assert (row["source"], row["events"], row["quarantined"], row["days"]) == ("aws.cloudtrail", 2, 1, 1)
+    (file,) = json.loads(run("telemetry", "status", "--files", "-w", "w", "-o", "json").out)
+    assert (file["name"], file["state"], file["records"]) == (str(log), "done", 3)
+    assert run("telemetry", "replay", "--input", file["id"], "-w", "w").code == 3
+    again = run("telemetry", "import", "aws.cloudtrail", log, "-w", "w")
+    assert again.code == 0
+    assert "1 were imported before" in again.out
+
+
+def test_a_dry_run_needs_no_workspace_and_keeps_nothing(run: Command, log: Path, tmp_path: Path) -> None:
+    done = run("telemetry", "import", "aws.cloudtrail", log, "--dry-run")
+    assert done.code == 3
+    assert "2 events" in done.out
+    assert "1 records could not be read" in done.err
+    assert {path.name for path in tmp_path.iterdir()} == {"log.json"}
+
+
+def test_what_is_complete_is_said_in_full_or_not_at_all(run: Command, log: Path) -> None:
+    words = ("--authority", "aws:111111111111", "--complete-from", "2026-11-01")
+    assert run("telemetry", "import", "aws.cloudtrail", log, *words, "-w", "w").code == 2
+    done = run("telemetry", "import", "aws.cloudtrail", log, *words, "--complete-to", "2026-11-02", "-w", "w")
+    assert done.code == 3
+    assert run("telemetry", "import", "auto", log, *words, "--complete-to", "2026-11-02", "-w", "w").code == 2
+
+
+def test_unknown_files_and_sources_are_said(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"hello": 1}')
+    done = run("telemetry", "import", "auto", tmp_path / "x.json", "-w", "w")
+    assert done.code == 3
+    assert "no log that is known" in done.err
+    assert run("telemetry", "import", "no.such", tmp_path / "x.json", "-w", "w").code == 2
+    assert run("telemetry", "import", "auto", tmp_path / "absent", "-w", "w").code == 2
+
+
+def test_lists_and_upkeep(run: Command, log: Path) -> None:
+    assert "aws.cloudtrail" in run("telemetry", "sources").out
+    assert run("init", "-w", "w").code == 0
+    assert "No log was read" in run("telemetry", "status", "-w", "w").out
+    run("telemetry", "import", "auto", log, "-w", "w")
+    assert run("telemetry", "compact", "-w", "w").code == 0

@@ -1,0 +1,160 @@
+"""Kill -9, a full disk, two at once: no event is lost, none is there twice, and what is listed is there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.ingest.telemetry.tiny import record, uids, write
+from wardship.store import telemetry
+from wardship.store.workspace import Workspace
+
+ALL = sorted(f"e{n}" for n in range(150))
+
+
+def logs(folder: Path) -> list[Path]:
+    """Three files that overlap: 150 events in 190 records, some unreadable."""
+    spans = (range(80), range(60, 120), range(100, 150))
+    return [
+        write(folder / f"{n}.jsonl", [*(record(i) for i in span), record(900 + n, at="soon")])
+        for n, span in enumerate(spans)
+    ]
+
+
+def start(ws: Workspace, what: str, edge: int, files: list[Path]) -> subprocess.Popen[str]:
+    url = ws.db.url.render_as_string(hide_password=False)
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.ingest.telemetry.killed", str(ws.path), url, what, str(edge), *map(str, files)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str | None:
+    """What it said; None when it was killed."""
+    out, err = process.communicate(timeout=120)
+    assert process.returncode in (0, -signal.SIGKILL), err
+    return out if process.returncode == 0 else None
+
+
+def assert_sound(ws: Workspace) -> None:
+    """What is listed is there, byte by byte; no event is there twice; the counts are those of the files."""
+    live = telemetry.live_files(ws.db)
+    for one in live:
+        assert hashlib.sha256((ws.activity / one.path).read_bytes()).hexdigest() == one.digest
+    found = uids(ws)
+    assert len(found) == len(set(found)) == sum(one.rows for one in live)
+    assert sum(one.events for one in telemetry.inputs(ws.db)) == len(found)
+    batches = [one.id for one in telemetry.live_batches(ws.db)]
+    assert batches == list(range(1, len(batches) + 1))
+
+
+def assert_complete(ws: Workspace) -> None:
+    assert_sound(ws)
+    assert uids(ws) == ALL
+    assert {one.state for one in telemetry.inputs(ws.db)} == {"done"}
+    assert sum(one.records for one in telemetry.quarantined(ws.db)) == 3
+    assert list((ws.tmp).glob("telemetry-*")) == []
+
+
+def test_an_import_killed_a_few_times_says_what_a_calm_one_says(each_ws: Workspace, tmp_path: Path) -> None:
+    files, rng, kills = logs(tmp_path / "logs"), random.Random(5), 0
+    for _ in range(4):
+        if finish(start(each_ws, "import", rng.randrange(5, 60), files)) is None:
+            kills += 1
+        assert_sound(each_ws)
+    assert finish(start(each_ws, "import", 0, files)) is not None
+    assert kills >= 2
+    assert_complete(each_ws)
+
+
+def test_a_compaction_killed_a_few_times_changes_no_event(each_ws: Workspace, tmp_path: Path) -> None:
+    files = logs(tmp_path / "logs")
+    assert finish(start(each_ws, "import", 0, files)) is not None
+    before = len(telemetry.live_files(each_ws.db))
+    for edge in (3, 6, 9):
+        finish(start(each_ws, "compact", edge, []))
+        assert_sound(each_ws)
+    assert finish(start(each_ws, "compact", 0, [])) is not None
+    assert_complete(each_ws)
+    assert len(telemetry.live_files(each_ws.db)) == 2 < before
+
+
+def test_two_imports_at_once_double_and_lose_nothing(each_ws: Workspace, tmp_path: Path) -> None:
+    files = logs(tmp_path / "logs")
+    both = [start(each_ws, "import", 0, some) for some in (files, files[::-1])]
+    assert all(finish(one) is not None for one in both)
+    assert_complete(each_ws)
+
+
+def test_an_import_beside_a_compaction_loses_nothing(each_ws: Workspace, tmp_path: Path) -> None:
+    files = logs(tmp_path / "logs")
+    assert finish(start(each_ws, "import", 0, files[:2])) is not None
+    both = [start(each_ws, "compact", 0, []), start(each_ws, "import", 0, files)]
+    assert all(finish(one) is not None for one in both)
+    assert_complete(each_ws)
+
+
+def test_a_full_disk_is_said_and_nothing_is_half_published(ws: Workspace, tmp_path: Path) -> None:
+    files = logs(tmp_path / "logs")
+    # The database is not on the disk that is full: what cannot be written is the spool.
+    big = write(tmp_path / "big.jsonl", [record(n, extra="x" * 900) for n in range(150)])
+    said = finish(start(ws, "full", 0, [big]))
+    assert said is not None
+    assert said.startswith("no room:")
+    assert uids(ws) == []
+    assert list(ws.activity.rglob("*.parquet")) == []
+    assert finish(start(ws, "import", 0, files)) is not None
+    assert uids(ws) == ALL
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("what", ["import", "compact"])
+def test_killed_at_every_edge(each_ws: Workspace, tmp_path: Path, what: str) -> None:
+    """One edge after the other; each time the run after it goes on from there."""
+    files = logs(tmp_path / "logs")
+    if what == "compact":
+        assert finish(start(each_ws, "import", 0, files)) is not None
+    for edge in range(1, 400):
+        said = finish(start(each_ws, what, edge, files if what == "import" else []))
+        assert_sound(each_ws)
+        if said is not None:
+            print(f"{what}: done at edge {edge}")
+            break
+    assert finish(start(each_ws, "import", 0, files)) is not None
+    assert_complete(each_ws)
+
+
+@pytest.mark.chaos
+def test_killed_at_random_times(each_ws: Workspace, tmp_path: Path) -> None:
+    files, rng, kills = logs(tmp_path / "logs"), random.Random(11), 0
+    for _ in range(40):
+        process = start(each_ws, rng.choice(("import", "import", "compact")), 0, files)
+        time.sleep(rng.uniform(0.6, 2.2))
+        process.kill()
+        kills += finish(process) is None
+        assert_sound(each_ws)
+    assert finish(start(each_ws, "import", 0, files)) is not None
+    assert kills > 3
+    assert_complete(each_ws)
+
+
+@pytest.mark.chaos
+def test_many_imports_at_once(each_ws: Workspace, tmp_path: Path) -> None:
+    files, rng = logs(tmp_path / "logs"), random.Random(3)
+    running = [start(each_ws, "import", 0, rng.sample(files, 3)) for _ in range(5)]
+    running.append(start(each_ws, "compact", 0, []))
+    assert all(finish(one) is not None for one in running)
+    assert_complete(each_ws)
