@@ -182,6 +182,7 @@ def _context(detail: Detail, now: datetime) -> list[Section]:
         Section(id="reach", title=_("What it may do"), lines=_reach(detail)),
         Section(id="owner", title=_("Who answers for it"), lines=_owners(detail, now)),
         Section(id="consumers", title=_("Who uses it"), lines=_consumers(detail, now)),
+        Section(id="verdicts", title=_("May it be called unused?"), lines=_verdicts(detail)),
         Section(id="breaks", title=_("What breaks if it is taken away"), lines=_breaks(detail, now)),
     ]
 
@@ -383,7 +384,42 @@ def _consumers(detail: Detail, now: datetime) -> list[str]:
         for row in detail.exposures[:_MOST_CONSUMERS]
         if row["in_head"] is not False
     ]
-    return [*lines, _("other consumers: unknown; those that only the logs know are not evaluated yet")]
+    return [*lines, *_others(detail)]
+
+
+def _others(detail: Detail) -> list[str]:
+    """Whom the logs have not shown: said for the days that they hold, never beyond."""
+    if not detail.logs:
+        return [_("other consumers: unknown; no log of its system was read")]
+    return [
+        _("other consumers: none in %(log)s from %(first)s to %(last)s (days missing: %(missing)s)")
+        % {
+            "log": row["source"],
+            "first": row["first_day"].isoformat(),
+            "last": row["last_day"].isoformat(),
+            "missing": format_number(row["hole_days"]),
+        }
+        for row in detail.logs
+    ]
+
+
+def _verdicts(detail: Detail) -> list[str]:
+    if not detail.verdicts:
+        return [_("it is gone: nothing is asked of its use")]
+    lines = []
+    for row in detail.verdicts[:_MOST_CONSUMERS]:
+        what = _("the identity itself") if row["family"] == "identity" else row["name"] or row["subject_uid"]
+        told = {"what": what, "verdict": word("verdict", row["verdict"]), "why": word("reason", row["reason"])}
+        lines.append(
+            _("%(what)s: %(verdict)s; %(why)s; watched %(covered)s of %(needed)s days since %(day)s")
+            % {
+                **told,
+                "covered": format_number(row["covered_days"]),
+                "needed": format_number(row["needed_days"]),
+                "day": row["needed_from"].isoformat(),
+            }
+        )
+    return lines
 
 
 def _breaks(detail: Detail, now: datetime) -> list[str]:

@@ -230,6 +230,8 @@ class Detail:
     consumers: Sequence[Row]  # rows of `dependency`
     exposures: Sequence[Row]  # of its credentials, where they should not stand
     coverage: Sequence[Row]  # every area of its systems
+    verdicts: Sequence[Row]  # rows of `use_verdict`: its own first, then those of its credentials
+    logs: Sequence[Row]  # rows of `log_coverage` of its systems
 
 
 def find(facts: Facts, wanted: str) -> str:
@@ -300,6 +302,17 @@ def detail(facts: Facts, uid: str) -> Detail:
         ),
         coverage=list(
             facts.rows(f"SELECT * FROM coverage WHERE authority IN ({marks}) ORDER BY scope", authorities)  # noqa: S608 - question marks
+        ),
+        verdicts=list(
+            facts.rows(
+                "SELECT * FROM use_verdict WHERE identity_uid = ? ORDER BY family DESC, name, subject_uid", [uid]
+            )
+        ),
+        logs=list(
+            facts.rows(
+                f"SELECT * FROM log_coverage WHERE authority IN ({marks}) AND covered_days > 0 ORDER BY authority, source",  # noqa: S608 - question marks
+                authorities,
+            )
         ),
     )
 

@@ -90,11 +90,15 @@ def _month_day(text: str | None) -> tuple[int, int] | None:
 def verdicts(
     facts: Facts, *, verdict: str | None = None, family: str | None = None, identity_uid: str | None = None
 ) -> Iterator[Row]:
-    """May they be called unused? Those that may first, then those of whom too little is known; longest idle first."""
+    """May they be called unused? Those that may first, then those of whom too little is known; longest idle first.
+
+    Without what a provider runs for itself.
+    """
     return facts.rows(
         """
-        SELECT * FROM use_verdict
-        WHERE (CAST($1 AS VARCHAR) IS NULL OR verdict = $1) AND (CAST($2 AS VARCHAR) IS NULL OR family = $2)
+        SELECT * FROM use_verdict AS v
+        WHERE NOT EXISTS (SELECT 1 FROM identity AS i WHERE i.uid = v.identity_uid AND i.standing = 'provider_managed')
+            AND (CAST($1 AS VARCHAR) IS NULL OR verdict = $1) AND (CAST($2 AS VARCHAR) IS NULL OR family = $2)
             AND (CAST($3 AS VARCHAR) IS NULL OR identity_uid = $3)
         ORDER BY
             list_position(['unused', 'insufficient', 'unobserved', 'used'], verdict),
