@@ -310,7 +310,8 @@ def detail(facts: Facts, uid: str) -> Detail:
         ),
         logs=list(
             facts.rows(
-                f"SELECT * FROM log_coverage WHERE authority IN ({marks}) AND covered_days > 0 ORDER BY authority, source",  # noqa: S608 - question marks
+                "SELECT * FROM log_coverage"  # noqa: S608 - question marks
+                f" WHERE authority IN ({marks}) AND covered_days > 0 ORDER BY authority, source",
                 authorities,
             )
         ),
