@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wardship.model.errors import ConfigError
-from wardship.sdk.fact_query import DIALECTS, compile_query
+from wardship.sdk.fact_query import DIALECTS, Language, compile_query
 
 REFUSED = [
     ("", "one SELECT"),
@@ -140,3 +140,32 @@ def test_comments_do_not_reach_an_engine() -> None:
 def test_any_text_is_a_query_or_a_clear_refusal(text: str) -> None:
     with contextlib.suppress(ConfigError):
         assert compile_query(text).columns
+
+
+EVENTS = Language(tables={"happened": {"who": "VARCHAR", "at": "TIMESTAMP", "ok": "BOOLEAN"}}, sequences=True)
+
+
+def test_a_language_has_its_own_tables_and_more_of_sql() -> None:
+    text = (
+        "SELECT h.who, count(*) FILTER (WHERE NOT h.ok) AS failed,"
+        " date_diff('minute', min(h.at), max(h.at)) AS minutes FROM happened AS h GROUP BY h.who"
+    )
+    found = compile_query(text, language=EVENTS)
+    assert (found.tables, found.columns) == ({"happened"}, ("who", "failed", "minutes"))
+    with pytest.raises(ConfigError):
+        compile_query(text)
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("SELECT i.uid FROM identity AS i", "no fact table is called 'identity'"),
+        ("SELECT h.who FROM happened AS h WHERE regexp_matches(h.who, h.who)", "a pattern is written out"),
+        ("SELECT h.who FROM happened AS h ORDER BY h.who", "no order"),
+        ("SELECT h.who FROM happened AS h WHERE date_diff('year', h.at, h.at) > 1", "date_diff"),
+        ("SELECT read_text(h.who) AS t FROM happened AS h", "not allowed"),
+    ],
+)
+def test_a_wider_language_is_still_an_allow_list(query: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        compile_query(query, language=EVENTS)
