@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.activities import activity_table, write_activities
 from wardship.analysis import baseline
 from wardship.model.baseline import APPENDED, BASELINE, MERGED, PEER_ACTION, SCORE, STATE
-from wardship.store.engine import DuckDbEngine
+from wardship.store.engine import DuckDbEngine, in_dialect
 
 DIALECTS = ("spark", "clickhouse", "trino", "snowflake", "bigquery")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)  # a Sunday
@@ -248,7 +248,7 @@ def test_every_column_is_a_key_or_merged(world: World) -> None:
 @pytest.mark.parametrize("table", STATE)
 def test_deltas_and_merges_are_valid_in_every_dialect(dialect: str, table: str) -> None:
     for sql in (baseline.delta(table), baseline.merge(table, f"SELECT * FROM {table}")):
-        carried = baseline.in_dialect(sql, dialect)
+        carried = in_dialect(sql, dialect)
         assert sqlglot.parse_one(carried, read=dialect).named_selects == list(STATE[table])
         assert "'g'" not in carried  # a flag to us, a position or an error to them
         assert "isodow" not in carried.lower()  # days of the week have other numbers everywhere
@@ -278,7 +278,7 @@ def test_clickhouse_gives_the_same_state(tmp_path: Path) -> None:
     with DuckDbEngine([table]) as ours, ClickHouseEngine([table]) as theirs:
         for name in STATE:
             sql = baseline.delta(name)
-            there = sorted(map(repr, theirs.query(baseline.in_dialect(sql, "clickhouse"), {})))
+            there = sorted(map(repr, theirs.query(in_dialect(sql, "clickhouse"), {})))
             assert there == sorted(map(repr, ours.query(sql, {}))), name
 
 

@@ -13,7 +13,7 @@ from wardship.analysis import baseline
 from wardship.model.baseline import STATE
 from wardship.sim.abuse import estate
 from wardship.store.clickhouse import ClickHouseEngine
-from wardship.store.engine import DuckDbEngine, Engine, SparkEngine, Table
+from wardship.store.engine import DuckDbEngine, Engine, SparkEngine, Table, in_dialect
 
 pytestmark = pytest.mark.servers
 Rows = list[str]
@@ -95,7 +95,7 @@ def expected(events: Table) -> Callable[[str], Rows]:
 
 
 def _rows(engine: Engine, sql: str) -> Rows:
-    return sorted(map(repr, engine.query(baseline.in_dialect(sql, engine.dialect), {})))
+    return sorted(map(repr, engine.query(in_dialect(sql, engine.dialect), {})))
 
 
 @pytest.mark.parametrize("table", STATE)

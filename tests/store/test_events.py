@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.activities import activity_table, write_activities
+from wardship.ingest.telemetry import publish_activities
 from wardship.model.activity import ACTIVITY
+from wardship.model.baseline import STATE
 from wardship.model.errors import ConfigError
+from wardship.services import usage
+from wardship.store.engine import DuckDbEngine
 from wardship.store.events import open_engine
 from wardship.store.workspace import SETTINGS_FILE, Workspace
 
@@ -68,3 +72,27 @@ def test_spark_asks_tables_that_it_has(tmp_path: Path, clock: Clock, spark_url: 
         theirs = "(SELECT 'B' AS event_name, now() AS event_time FROM range(7))"
         (ws.path / "t.sql").write_text(_there_already(theirs))
         assert rows(ws, tmp_path / "a.parquet") == [(7, "B")]
+
+
+@pytest.mark.servers
+def test_the_state_of_use_is_counted_by_the_chosen_engine(tmp_path: Path, clock: Clock) -> None:
+    rows = [
+        {
+            "time": f"2026-11-{1 + n // 40:02}T{n % 24:02}:00:00",
+            "operation": f"Op{n % 7}",
+            "user_agent": "aws-cli/2.1",
+            "actor_authority": "aws:1",
+            "actor_id": f"AIDA{n % 5}",
+        }  # fmt: skip
+        for n in range(400)
+    ]
+    told = {}
+    for engine in ("duckdb", "clickhouse"):
+        with workspace(tmp_path / engine, clock, f"{{engine: {engine}}}") as ws:
+            publish_activities(ws, "aws.cloudtrail", [{"service": "s3", **row} for row in rows[:250]])
+            usage.refresh(ws)
+            publish_activities(ws, "aws.cloudtrail", [{"service": "s3", **row} for row in rows[250:]])
+            with DuckDbEngine(usage.refresh(ws).tables()) as here:
+                told[engine] = {name: sorted(map(repr, here.query(f'SELECT * FROM "{name}"', {}))) for name in STATE}
+    assert told["clickhouse"] == told["duckdb"]
+    assert len(told["duckdb"]["actor_action"]) == 7

@@ -2,7 +2,7 @@
 
 Everything here is text in DuckDB's dialect; who runs it, and where tables lie, is the caller's affair (`store.state`,
 `services.usage`). The deltas (`delta`, `merge`) use only what every engine has, so that they run where the logs
-already are: `in_dialect` carries them over. The questions to the state run in DuckDB, beside which it always lies.
+already are (`store.engine.in_dialect`). The questions to the state run in DuckDB, beside which it always lies.
 
 The laws of the state, which `merge` keeps and tests/analysis/test_baseline.py holds it to: for any split of the events
 into batches, in any order, merging their deltas gives what one delta of all events gives.
@@ -177,21 +177,6 @@ def merge(table: str, rows: str, *, most: int = MOST_KEYS) -> str:
         " ON m.authority = l.authority AND m.actor_id = l.actor_id WHERE l.actor_id IS NULL"
         f" UNION ALL SELECT {columns} FROM placed AS m WHERE m.place <= {limit}"
     )
-
-
-def in_dialect(sql: str, dialect: str) -> str:
-    """A delta or a merge as another engine writes it: spark, clickhouse, trino, snowflake, bigquery.
-
-    Their regular expressions replace every match as they stand, and have no word for it.
-    """
-    import sqlglot
-    from sqlglot import exp
-
-    tree = sqlglot.parse_one(sql, read="duckdb")
-    if dialect not in ("duckdb", "postgres"):
-        for found in tree.find_all(exp.RegexpReplace):
-            found.set("modifiers", None)
-    return tree.sql(dialect=dialect)
 
 
 # ------------------------------------------------------------------ what is usual

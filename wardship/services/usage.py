@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from wardship.services import inventory
 from wardship.services.formats import Column, Row
 from wardship.services.reading import Facts
 from wardship.store import state, telemetry
-from wardship.store.engine import Table, duckdb_select
+from wardship.store.engine import Engine, Table, duckdb_select
+from wardship.store.events import open_engine
 from wardship.store.state import Generation
 from wardship.store.workspace import Workspace
 
@@ -110,11 +111,15 @@ def waiting(workspace: Workspace, known: Generation) -> int:
 
 
 def _advance(workspace: Workspace, *, afresh: bool, until: int | None) -> Generation:
+    def elsewhere(events: Table) -> Engine:
+        return open_engine(workspace, [events])
+
+    here = workspace.settings.telemetry.engine == "duckdb"
     return state.advance(
         workspace.db,
         workspace.activity,
         _folder(workspace),
-        _MAKING,
+        _MAKING if here else replace(_MAKING, elsewhere=elsewhere),
         afresh=afresh,
         until=until,
         memory_mb=workspace.settings.telemetry.memory_mb,

@@ -219,6 +219,21 @@ class SparkEngine(AbstractContextManager["SparkEngine"]):
         self._spark.stop()
 
 
+def in_dialect(sql: str, dialect: str) -> str:
+    """SQL of ours in DuckDB's dialect as another engine writes it: spark, clickhouse, trino, snowflake, bigquery.
+
+    Their regular expressions replace every match as they stand, and have no word for it.
+    """
+    import sqlglot
+    from sqlglot import exp
+
+    tree = sqlglot.parse_one(sql, read="duckdb")
+    if dialect not in ("duckdb", "postgres"):
+        for found in tree.find_all(exp.RegexpReplace):
+            found.set("modifiers", None)
+    return tree.sql(dialect=dialect)
+
+
 def read_table(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
     """Every row of one Parquet file: `columns` of it, else all as they stand there."""
     import duckdb

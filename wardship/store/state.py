@@ -36,7 +36,7 @@ from wardship.model.errors import Conflict, Unavailable
 from wardship.sdk.i18n import _
 from wardship.store import leases, telemetry
 from wardship.store.db import Database
-from wardship.store.engine import Table, duckdb_select, first_line
+from wardship.store.engine import Engine, Row, Table, duckdb_select, first_line, in_dialect
 
 GRACE = timedelta(hours=1)
 FOLD = 8
@@ -94,10 +94,14 @@ class Making:
 
     `delta(table, where)`: rows of a table from the events (table `activity`) that `where` leaves; `merge(table, rows)`:
     `rows`, which is SQL, with each key once.
+
+    `elsewhere`: gives another engine that counts the events of a table (docs/adr/0036); None: DuckDB, here. What is
+    counted there is small, and merged here.
     """
 
     delta: Callable[[str, str], str]
     merge: Callable[[str, str], str]
+    elsewhere: Callable[[Table], Engine] | None = None
 
 
 def current(folder: Path) -> Generation:
@@ -297,16 +301,29 @@ class _Maker:
 
     def add(self, events: Table, where: str, hold: Hold) -> None:
         """Counts the chosen events into every table."""
-        self._duck.run(f"CREATE OR REPLACE TEMP VIEW activity AS {duckdb_select(events)}")
-        for table in STATE:
-            delta = self._making.delta(table, where)
-            if table in APPENDED:
-                self._append(table, self._write(table, delta, level=0))
-                self._fold(table)
-            else:
-                rows = f"{delta} UNION ALL {self._rows(table, self.files[table])}" if self.files[table] else delta
-                self._replace(table, self.files[table], self._write(table, self._making.merge(table, rows), level=0))
-            hold()
+        if self._making.elsewhere is None:
+            self._duck.run(f"CREATE OR REPLACE TEMP VIEW activity AS {duckdb_select(events)}")
+            for table in STATE:
+                self._add(table, self._making.delta(table, where))
+                hold()
+            return
+        with self._making.elsewhere(events) as engine:
+            for table in STATE:
+                fetched = self._folder / f".fetched-{os.getpid()}.jsonl"
+                try:
+                    rows = engine.query(in_dialect(self._making.delta(table, where), engine.dialect), {})
+                    self._add(table, _spooled(rows, table, fetched))
+                finally:
+                    fetched.unlink(missing_ok=True)
+                hold()
+
+    def _add(self, table: str, delta: str) -> None:
+        if table in APPENDED:
+            self._append(table, self._write(table, delta, level=0))
+            self._fold(table)
+        else:
+            rows = f"{delta} UNION ALL {self._rows(table, self.files[table])}" if self.files[table] else delta
+            self._replace(table, self.files[table], self._write(table, self._making.merge(table, rows), level=0))
 
     def _fold(self, table: str) -> None:
         """FOLD files of one level become one of the next, and those perhaps again."""
@@ -353,6 +370,17 @@ class _Maker:
 def _level(rows: int) -> int:
     """That of a file as large as one folded so often: what a rebuild makes is not folded with the days after it."""
     return max(0, int(math.log(max(rows, 1) / _DAY_ROWS, FOLD)))
+
+
+def _spooled(rows: Iterator[Row], table: str, path: Path) -> str:
+    """SELECT of rows that another engine counted, kept in the file `path` meanwhile."""
+    names = list(STATE[table])
+    with path.open("w", encoding="utf-8") as out:
+        for row in rows:
+            out.write(json.dumps(dict(zip(names, row, strict=True)), default=str) + "\n")
+    columns = ", ".join(f"'{name}': '{kind}'" for name, kind in STATE[table].items())
+    source = f"read_json({_text(str(path))}, format = 'newline_delimited', columns = {{{columns}}})"
+    return f"SELECT {', '.join(names)} FROM {source}"  # noqa: S608 - our names and path
 
 
 def _generation_of(name: str) -> int:
