@@ -235,6 +235,13 @@ ANYBODY = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}}, {"Effec
         ("UpdateAssumeRolePolicy", {"policyDocument": json.dumps({"Statement":
             {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::999988887777:root"}}})},
          ["arn:aws:iam::999988887777:root"], None),
+        ("PutBucketAcl", {"x-amz-acl": ["private"]}, None, None),
+        ("PutBucketAcl", {"AccessControlPolicy": {"Owner": {"ID": "me"}, "AccessControlList": {"Grant": [
+            {"Grantee": {"ID": "me"}}, {"Grantee": {"URI": "http://acs.amazonaws.com/groups/global/AllUsers"}}]}}},
+         ["AllUsers"], True),
+        ("AddPermission20150331v2", {"principal": "s3.amazonaws.com"}, None, None),
+        ("PutKeyPolicy", {"policy": {"Statement": {"Effect": "Allow", "Principal":
+            {"AWS": "999988887777", "Service": "s3.amazonaws.com"}}}}, ["999988887777"], None),
         ("AddPermission20150331v2", {"principal": "*"}, ["*"], True),
         ("AuthorizeSecurityGroupIngress", {"ipPermissions": {"items": [{"ipRanges": {"items":
             [{"cidrIp": "0.0.0.0/0"}]}}]}}, ["0.0.0.0/0"], True),

@@ -11,7 +11,7 @@ policies and permission lists only whom they let in. `_aws_projection` says the 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wardship.model.access import CredentialType
@@ -453,11 +453,12 @@ def _by_hand(event: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[st
         return _setting(parameters)
     if operation not in SHARING:
         return {}
-    shared = _let_in(parameters)
+    networks = _collected(parameters.get("ipPermissions"), ("cidrIp", "cidrIpv6"))
+    others = {one for one in _let_in(parameters) if not one.endswith((".amazonaws.com", ".amazonaws.com.cn"))}
     return {
         "attribute": _text(parameters.get("attributeType")) or _text(parameters.get("attributeName")),
-        "shared_with": sorted(shared)[:_MAX_LISTED],
-        "public": True if shared & _ANYBODY else None,
+        "shared_with": sorted(others | networks)[:_MAX_LISTED],
+        "public": True if (others | networks) & _ANYBODY else None,
     }
 
 
@@ -492,24 +493,27 @@ _DOCUMENTS = (
     "policyText",
     "Policy",
 )
-_GRANTEES = ("userId", "group", "URI", "ID", "cidrIp", "cidrIpv6", "organizationArn")
+_GRANTEES = ("userId", "group", "URI", "ID", "organizationArn")
 _MOST_NODES = 2_000
 
 
 def _let_in(parameters: Mapping[str, Any]) -> set[str]:
-    """Accounts, networks and principals that a change lets in; "*" and the like stand for anybody."""
+    """Accounts and principals that a change lets in; "*" and the like stand for anybody."""
     found: set[str] = set()
-    for name in ("principal", "x-amz-acl", "valuesToAdd", "organizationId"):
-        value = parameters.get(name)
-        found |= {text for one in (value if isinstance(value, list) else [value]) if (text := _text(one))}
-    documents = [parameters.get(name) for name in _DOCUMENTS] + [_within(parameters.get("attributes"), "Policy")]
-    for document in documents:
+    for name in ("principal", "valuesToAdd", "organizationId"):
+        found |= _texts(parameters.get(name))
+    found |= _texts(parameters.get("x-amz-acl")) & _ANYBODY  # the other words let nobody else in
+    for document in [*(parameters.get(name) for name in _DOCUMENTS), _within(parameters.get("attributes"), "Policy")]:
         found |= _principals(document)
     for name in ("createVolumePermission", "launchPermission"):
-        _grantees(_within(parameters.get(name), "add"), found)
-    for name in ("ipPermissions", "AccessControlPolicy"):
-        _grantees(parameters.get(name), found)
-    return {one.rpartition("/global/")[2][:200] for one in found}
+        found |= _collected(_within(parameters.get(name), "add"), _GRANTEES)
+    grants = parameters.get("AccessControlPolicy")
+    found |= _collected(grants, _GRANTEES) - _texts(_within(grants, "Owner", "ID"))
+    return {one.rpartition("/global/")[2][:200] for one in found}  # a group of S3's is a URL
+
+
+def _texts(value: Any) -> set[str]:
+    return {text for one in (value if isinstance(value, list) else [value]) if (text := _text(one))}
 
 
 def _principals(document: Any) -> set[str]:
@@ -527,12 +531,13 @@ def _principals(document: Any) -> set[str]:
         principal = statement.get("Principal")
         values = list(principal.values()) if isinstance(principal, dict) else [principal]
         for value in values:
-            found |= {text for one in (value if isinstance(value, list) else [value]) if (text := _text(one))}
+            found |= _texts(value)
     return found
 
 
-def _grantees(value: Any, found: set[str]) -> None:
-    """Collects the values of _GRANTEES wherever they stand below `value`."""
+def _collected(value: Any, names: Sequence[str]) -> set[str]:
+    """The texts under `names` wherever they stand below `value`."""
+    found: set[str] = set()
     waiting, seen = [value], 0
     while waiting and seen < _MOST_NODES:
         one = waiting.pop()
@@ -540,8 +545,9 @@ def _grantees(value: Any, found: set[str]) -> None:
         if isinstance(one, list):
             waiting += one
         elif isinstance(one, dict):
-            found |= {text for name in _GRANTEES if (text := _text(one.get(name)))}
+            found |= {text for name in names if (text := _text(one.get(name)))}
             waiting += [inner for inner in one.values() if isinstance(inner, dict | list)]
+    return found
 
 
 # ------------------------------------------------------------------ insights
