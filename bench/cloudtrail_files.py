@@ -95,12 +95,13 @@ def record(rng: random.Random, at: datetime, actor: int, call: tuple[str, str, b
         "managementEvent": operation not in ("GetObject", "PutObject", "Invoke"),
         "recipientAccountId": account,
         "eventCategory": "Data" if operation in ("GetObject", "PutObject", "Invoke") else "Management",
-        "tlsDetails": {
+    }
+    if service == "kms":
+        found["tlsDetails"] = {
             "tlsVersion": "TLSv1.3",
             "cipherSuite": "TLS_AES_128_GCM_SHA256",
             "clientProvidedHostHeader": f"{service}.{region}.amazonaws.com",
-        },
-    }
+        }
     return found
 
 
