@@ -27,7 +27,7 @@ import duckdb
 from tests.accuracy.activity_sets import members
 from tests.activities import write_activities
 from wardship.analysis import event
-from wardship.model.activity import ACTIVITY, Activity
+from wardship.model.activity import ACTIVITY, EARLIEST, Activity
 from wardship.model.errors import DataError
 from wardship.model.facts import FACTS
 from wardship.model.policy import Policy
@@ -80,20 +80,41 @@ def detect(cases: Sequence[Case], detections: Sequence[Detection], folder: Path)
 
 def _rows(number: int, case: Case) -> Iterator[dict[str, Any]]:
     for position, (name, activity) in enumerate(_activities(case)):
-        row = {column: getattr(activity, column) for column in ACTIVITY if hasattr(activity, column)}
-        yield row | {
-            "uid": f"{number}#{position}",
-            "time": activity.time.astimezone(UTC).replace(tzinfo=None).isoformat(),
-            "source": name,
-            "class_uid": int(activity.class_uid),
+        yield _row(name, activity, number, position) | {
             "actor_authority": activity.actor_authority and f"{number}|{activity.actor_authority}",
             "account": f"{number}|{activity.account or ''}",
-            **_place(activity.src_ip),
-            "detail": json.dumps(dict(activity.detail)),
-            "input": number,
-            "position": position,
-            "batch": 1,
         }
+
+
+def _row(name: str, activity: Activity, number: int, position: int) -> dict[str, Any]:
+    """The activity as ingest would write it, as record `position` of input `number`."""
+    row = {column: getattr(activity, column) for column in ACTIVITY if hasattr(activity, column)}
+    return row | {
+        "uid": f"{number}#{position}",
+        "time": activity.time.astimezone(UTC).replace(tzinfo=None).isoformat(),
+        "source": name,
+        "class_uid": int(activity.class_uid),
+        **_place(activity.src_ip),
+        "detail": json.dumps(dict(activity.detail)),
+        "input": number,
+        "position": position,
+        "batch": 1,
+    }
+
+
+def alerts_of(
+    events: Iterable[tuple[str, Activity]], detections: Sequence[Detection], folder: Path
+) -> dict[tuple[str, str], set[str]]:
+    """(actor, day) -> detections that make an alert by themselves, of events as (source, activity)."""
+    rows = [_row(name, activity, 0, position) for position, (name, activity) in enumerate(events)]
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    with DuckDbEngine(_tables(folder, rows)) as engine:
+        for one in detections:
+            for row in engine.query(one.compiled.sql(), one.compiled.arguments(Policy().parameters(WHEN))):
+                hit = dict(zip(one.compiled.columns, row, strict=True))
+                if (hit.get("weight") or one.weight) >= ALERT:
+                    found[str(hit["actor_id"]), str(hit["first_at"])[:10]].add(one.id)
+    return found
 
 
 def _activities(case: Case) -> Iterator[tuple[str, Activity]]:
@@ -139,7 +160,7 @@ def _tables(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[Table]:
             if table.files:
                 select = f"SELECT * FROM read_parquet({[str(file) for file in table.files]})"
             db.execute(f'CREATE VIEW "{table.name}" AS {select}')
-        db.execute(f"COPY ({event.events([1])}) TO '{folder / 'event.parquet'}' (FORMAT parquet)")
+        db.execute(f"COPY ({event.events([1], EARLIEST)}) TO '{folder / 'event.parquet'}' (FORMAT parquet)")
     made = Table(name="event", columns=EVENT, files=(folder / "event.parquet",))
     return [made, *(Table(name=name, columns=TABLES[name], files=()) for name in TABLES if name != "event")]
 

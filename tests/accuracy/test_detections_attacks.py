@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter, defaultdict
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.accuracy.attack_sets import ALERT, Case, RuleTests, detect, recorded_attacks, rule_tests, score_rules
+from tests.accuracy.attack_sets import (
+    ALERT,
+    Case,
+    RuleTests,
+    alerts_of,
+    detect,
+    recorded_attacks,
+    rule_tests,
+    score_rules,
+)
 from wardship.sdk.detection import load_detections
+from wardship.sim.abuse import estate
 
 FLOORS = tomllib.loads(Path(__file__).with_name("floors.toml").read_text(encoding="utf-8"))["detections"]
 
@@ -85,6 +96,26 @@ def test_no_detection_alerts_on_most_of_what_is_not_to_alert(tests: RuleTests) -
     fired = Counter(name for case in false for name in case.alerts)
     print("on near misses:", fired.most_common(5))
     assert max(fired.values()) <= 0.1 * len(false)
+
+
+def test_normal_days_make_few_alerts(tmp_path: Path) -> None:
+    """Three days of a thousand identities without abuse, judged without any history: what content detections cost."""
+    first = date(2026, 1, 1)
+    made = estate(seed=1, identities=1_000, days=60, first_day=first, abused=0)
+    tools = {actor.actor_id for actor in made.actors if actor.provisioner}
+    events = [
+        ("aws.cloudtrail" if one.service.endswith("amazonaws.com") else "entra.signin", one)
+        for day in range(11, 14)
+        for one in made.events(first + timedelta(days=day))
+        if one.actor_id not in tools  # their score is lowered by what the state knows of them, which is not here
+    ]
+    days = {(one.actor_id, one.time.date()) for _name, one in events}
+    alerts = alerts_of(events, load_detections(), tmp_path)
+    print(
+        f"{len(alerts)} alerts in {len(days)} identity-days:", Counter(name for one in alerts.values() for name in one)
+    )
+    assert len(days) > 2_000
+    assert 1_000 * len(alerts) / len(days) <= FLOORS["normal_days"]["alerts_per_1000_at_most"]
 
 
 def _another(record: object, number: int) -> dict[str, object]:
