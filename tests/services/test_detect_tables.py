@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from tests.lake import publish
 from wardship.app import App
 from wardship.sdk.detection import EVENT, TABLES
 from wardship.services import detect_tables
 from wardship.store.engine import DuckDbEngine
+
+SINCE = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def test_an_event_is_joined_with_the_inventory_by_exact_ids(own_demo: App) -> None:
@@ -31,7 +35,13 @@ def test_an_event_is_joined_with_the_inventory_by_exact_ids(own_demo: App) -> No
         ],
     )
     with (
-        detect_tables.made(ws, [batch], changes=[], declared={key["identity_uid"]: "Terraform"}) as tables,
+        detect_tables.made(
+            ws,
+            [batch],
+            since=datetime(2026, 11, 1, tzinfo=UTC),
+            changes=[],
+            declared={key["identity_uid"]: "Terraform"},
+        ) as tables,
         DuckDbEngine(tables) as engine,
     ):
         assert {table.name for table in tables} == set(TABLES)

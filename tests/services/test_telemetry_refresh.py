@@ -16,7 +16,7 @@ from tests.conftest import NOW, ROOT
 from tests.lake import publish
 from wardship.services import usage
 from wardship.store import alert_tables
-from wardship.store.workspace import Workspace
+from wardship.store.workspace import SETTINGS_FILE, Workspace
 
 
 def made(folder: Path) -> Path:
@@ -24,6 +24,9 @@ def made(folder: Path) -> Path:
     with Workspace.create(folder, clock=lambda: NOW) as ws:
         for day in ("2026-01-10", "2026-06-20", "2026-11-20"):
             publish(ws.db, ws.activity, [{"time": f"{day}T03:00:00", "uid": day}])
+    (folder / "policy.yaml").write_text("alert_days: 400\n")
+    with (folder / SETTINGS_FILE).open("a") as settings:
+        settings.write("policy: policy.yaml\n")
     return folder
 
 

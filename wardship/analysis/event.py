@@ -8,6 +8,7 @@ Who runs it, and where tables lie, is the caller's affair (`wardship.services.de
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from wardship.analysis import baseline
 from wardship.model.activity import ACTIVITY
@@ -43,12 +44,15 @@ _TOOL_ACTIONS = 8  # different operations
 _TOOL_SHARE = 0.5  # of the actor's events, those with the tool's agent
 
 
-def chosen(batches: Sequence[int]) -> str:
-    """The condition of the activities in these batches."""
-    return f"batch IN ({', '.join(str(int(one)) for one in batches)})" if batches else "FALSE"
+def chosen(batches: Sequence[int], since: datetime) -> str:
+    """The condition of the activities in these batches, not older than `since`."""
+    if not batches:
+        return "FALSE"
+    begin = since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return f"batch IN ({', '.join(str(int(one)) for one in batches)}) AND time >= TIMESTAMP '{begin}'"
 
 
-def events(batches: Sequence[int]) -> str:
+def events(batches: Sequence[int], since: datetime) -> str:
     """SELECT of the table `event` from `activity`, the facts, `own_network` and `action` (the action classes)."""
     acted = ", ".join(f'"{name}"' for name in ACTIVITY if name != "actor_id")
     added = {
@@ -87,7 +91,7 @@ WITH
 acted AS (
     SELECT {acted}, actor_id, {baseline.AUTHORITY} AS counted_authority, {baseline.ACTOR_ID} AS counted_id,
         {baseline.CREDENTIAL} AS lasting_credential_id, {baseline.HOUR_OF_WEEK} AS hour_of_week
-    FROM activity WHERE {chosen(batches)} AND {baseline.ACTOR_ID} IS NOT NULL
+    FROM activity WHERE {chosen(batches, since)} AND {baseline.ACTOR_ID} IS NOT NULL
 ),
 agents AS (
     SELECT user_agent, {baseline.agent_of("user_agent")} AS agent

@@ -103,6 +103,8 @@ class Policy:
     """Score from which signals together are an alert of that severity; below the last one they stay signals."""
     dampen_percent: int = 40
     """What a signal counts where a provisioning tool or an announced change explains it, in percent of its weight."""
+    alert_days: int = 30
+    """Older events only say what is usual: no detection is asked about what happened more days ago than this."""
     expected_max_days: int = 90
     """Most days for which an alert can be marked as expected."""
 

@@ -161,9 +161,10 @@ def judge(
     policy = policy or workspace_policy(ws)
     context = _Context.of(ws, policy)
     done = Judged(batches=len(batches))
+    since = ws.db.clock() - timedelta(days=policy.alert_days)
     memory = f"{ws.settings.telemetry.memory_mb}MB"
     with (
-        detect_tables.made(ws, batches, changes=context.changes, declared=context.declared) as tables,
+        detect_tables.made(ws, batches, since=since, changes=context.changes, declared=context.declared) as tables,
         DuckDbEngine(tables, memory_limit=memory, spill=ws.tmp) as engine,
     ):
         hits = _hits(engine, detections, context, done, ws.db.clock())

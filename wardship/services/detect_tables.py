@@ -35,9 +35,15 @@ from wardship.store.workspace import Workspace
 
 @contextlib.contextmanager
 def made(
-    ws: Workspace, batches: Sequence[int], *, changes: Sequence[ChangeWindow], declared: Mapping[str, str]
+    ws: Workspace,
+    batches: Sequence[int],
+    *,
+    since: datetime,
+    changes: Sequence[ChangeWindow],
+    declared: Mapping[str, str],
 ) -> Iterator[list[Table]]:
-    """The tables of `wardship.sdk.detection.TABLES`, about the events of these batches, while the context lasts.
+    """The tables of `wardship.sdk.detection.TABLES`, about the events of these batches from `since` on, while the
+    context lasts.
 
     `declared`: subject -> tool, of those that people declared to be provisioning tools. Raises Unavailable.
     """
@@ -53,11 +59,11 @@ def made(
                  if wanted.intersection(one.batches)]  # fmt: skip
         lake = Table(name="activity", columns=ACTIVITY, files=[ws.activity / one.path for one in files])
         with _duckdb(ws, [lake, *known, *announced], folder) as db:
-            operations = db.execute(event.OPERATIONS.format(chosen=event.chosen(batches))).fetchall()
+            operations = db.execute(event.OPERATIONS.format(chosen=event.chosen(batches, since))).fetchall()
             classes = list(action_classes().rows(operations))
             (action,) = write_tables(folder, {"action": ACTION_CLASS}, {"action": classes})
             db.execute(f"CREATE VIEW action AS {duckdb_select(action)}")
-            events = _written(db, folder, "event", EVENT, event.events(batches))
+            events = _written(db, folder, "event", EVENT, event.events(batches, since))
             db.execute(f"CREATE VIEW event AS {duckdb_select(events)}")
             made = [events, action, *_baselines(db, folder), _provisioners(db, folder, declared)]
         yield [*made, *known, *announced]

@@ -18,7 +18,8 @@ from wardship.sdk.i18n import N_, _
 from wardship.services import usage
 from wardship.services.formats import Column, Row
 from wardship.store import telemetry
-from wardship.store.engine import DuckDbEngine, Table, tables_of
+from wardship.store.engine import Table, tables_of
+from wardship.store.events import open_engine
 from wardship.store.facts import latest_snapshot
 from wardship.store.workspace import Workspace
 
@@ -91,18 +92,18 @@ def run(
     now = ws.db.clock()
     begin = since.astimezone(UTC).replace(tzinfo=None)
     arguments = hunt.compiled.arguments({**policy.parameters(now), "since": begin})
-    question = hunt.compiled.sql()
-    if identity_uid is not None:
-        question = f'SELECT * FROM ({question}) AS answer WHERE "identity_uid" = $wanted_identity'  # noqa: S608 - checked
-        arguments["wanted_identity"] = identity_uid
+    names = hunt.compiled.columns
     found: list[Row] = []
     more = False
-    with DuckDbEngine(_tables(ws, since), memory_limit=f"{ws.settings.telemetry.memory_mb}MB", spill=ws.tmp) as engine:
-        for row in engine.query(question, arguments):
+    with open_engine(ws, _tables(ws, since)) as engine:
+        for row in engine.query(hunt.compiled.sql(engine.dialect), arguments):
+            one = {name: _aware(value) for name, value in zip(names, row, strict=True)}
+            if identity_uid is not None and one["identity_uid"] != identity_uid:
+                continue
             if len(found) == most:
                 more = True
                 break
-            found.append({name: _aware(value) for name, value in zip(hunt.compiled.columns, row, strict=True)})
+            found.append(one)
     columns = [Column(name=name, label=name) for name in hunt.compiled.columns]
     return Answer(columns=columns, rows=found, more=more)
 
