@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from wardship.ingest.telemetry.importer import try_paths
 from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import DriftLog
@@ -305,9 +308,109 @@ def test_sambas_changes_are_read_and_their_values_mostly_not() -> None:
     assert parsed(samba("dsdbTransaction", action="commit")) == []
 
 
-def test_the_headings_of_sambas_log_file_are_skipped() -> None:
-    heading = "[2026/03/01 10:11:12.123456,  3] ../../lib/audit_logging/audit_logging.c:97(audit_log_json)"
-    assert list(windows_security.parse({"message": heading}, DriftLog())) == []
+def samba_change(attributes: dict[str, Any], operation: str = "Modify", sid: str = SID) -> dict[str, Any]:
+    values = {name: {"actions": [{"action": "replace", "values": [given]}]} for name, given in attributes.items()}
+    return samba("dsdbChange", operation=operation, status="Success", userSid=sid, dn="CN=svc", attributes=values)
+
+
+@pytest.mark.parametrize(
+    ("operation", "attributes", "number"),
+    [
+        ("Add", {"objectClass": "user", "userAccountControl": "514"}, "4720"),
+        ("Add", {"objectClass": "computer"}, "4741"),
+        ("Add", {"objectClass": "msDS-GroupManagedServiceAccount"}, "4741"),
+        ("Add", {"objectClass": "organizationalUnit"}, "5137"),
+        ("Modify", {"userAccountControl": "514"}, "4725"),
+        ("Modify", {"userAccountControl": "66048"}, "5136"),
+        ("Modify", {"userAccountControl": "many"}, "5136"),
+        ("Modify", {"lockoutTime": "134398150226620890"}, "4740"),
+        ("Modify", {"lockoutTime": "0"}, "4767"),
+        ("Delete", {}, "5141"),
+    ],
+)
+def test_sambas_changes_get_the_number_under_which_windows_logs_them(
+    operation: str, attributes: dict[str, str], number: str
+) -> None:
+    record = samba_change({name: {"value": value} for name, value in attributes.items()}, operation)
+    found = read(record)
+    assert (found.operation, found.actor_id, found.mutating) == (number, SID, True)
+    in_windows = read(winlog(int(number), SubjectUserSid=SID, SubjectUserName="x"))
+    assert (found.class_uid, found.detail["action"]) == (in_windows.class_uid, in_windows.detail["action"])
+
+
+def test_what_samba_writes_for_its_own_books_is_no_change() -> None:
+    books = {"lastLogonTimestamp": {"value": "1"}, "badPwdCount": {"value": "0"}}
+    assert parsed(samba_change(books, sid="S-1-5-18")) == []
+    (found,) = parsed(samba_change(books))
+    assert found.detail["changed"] == ["lastLogonTimestamp", "badPwdCount"], "somebody else keeps no books"
+    (found,) = parsed(samba_change({**books, "description": {"value": "x"}}, sid="S-1-5-18"))
+    assert (found.operation, found.actor_id, found.actor_kind) == ("5136", None, ActorKind.MACHINE)
+
+
+def test_memberships_that_samba_logs_of_nobody_or_of_itself_are_none() -> None:
+    added = {"eventId": 4728, "action": "Added", "status": "Success", "userSid": SID, "group": "CN=Admins"}
+    found = read(samba("groupChange", **added, user="CN=svc"))
+    assert (found.operation, found.resource_id, found.detail["member"]) == ("4728", "CN=Admins", "CN=svc")
+    assert parsed(samba("groupChange", **added, user="CN=Admins")) == []
+    assert parsed(samba("groupChange", **{**added, "action": "Failure"}, user="")) == []
+    primary = read(samba("groupChange", action="PrimaryGroup", userSid=SID, group="CN=Users", user="CN=svc"))
+    assert (primary.operation, primary.class_uid) == ("PrimaryGroup", ActivityClass.GROUP_MANAGEMENT)
+
+
+def test_values_beyond_ascii_are_read_and_binary_ones_are_not() -> None:
+    name = base64.b64encode("CN=Peña".encode()).decode()
+    found = read(samba_change({"member": {"base64": True, "value": name}}))
+    assert found.detail["values"] == ["member=CN=Peña"]
+    for bad in (base64.b64encode(b"\xff\xfe").decode(), "!", "é"):
+        assert "values" not in read(samba_change({"member": {"base64": True, "value": bad}})).detail
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("ipv4:192.0.2.1:4711", "192.0.2.1"),
+        ("ipv6:::1:389", "::1"),
+        ("ipv6:2001:db8::5:49152", "2001:db8::5"),
+        ("unix:/run/samba/ldapi", None),
+        (None, None),
+    ],
+)
+def test_addresses_of_samba_lose_their_port(given: str | None, address: str | None) -> None:
+    found = read(samba("Authentication", eventId=4624, status="NT_STATUS_OK", remoteAddress=given, clientAccount="svc"))
+    assert found.src_ip == address
+
+
+def test_who_samba_does_not_know_is_known_by_name_and_realm() -> None:
+    record = samba("Authentication", eventId=4625, status="NT_STATUS_NO_SUCH_USER", clientAccount="Who@EXAMPLE.COM")
+    found = read({**record, "Authentication": {**record["Authentication"], "logonId": "0"}})
+    assert (found.actor_authority, found.actor_id, found.account) == ("ad:name:example.com", "who", "example.com")
+    assert found.session is None
+
+
+SAMBA_LOG = """\
+[2026/03/01 10:11:12.123456,  3] ../../lib/audit_logging/audit_logging.c:97(audit_log_json)
+  samba version 4.17 started.
+[2026/03/01 10:11:12.123456,  1, pid=7, effective(0, 0), real(0, 0)] ../../source4/dsdb/common/util.c:5950(lock)
+  Locked out user CN=svc after 4 wrong passwords
+"""
+
+
+def test_text_in_sambas_log_file_is_skipped() -> None:
+    for line in SAMBA_LOG.splitlines():
+        assert list(windows_security.parse({"message": line}, DriftLog())) == []
+    with pytest.raises(DataError):
+        list(windows_security.parse({"message": '  {"timestamp": "2026-03-01T12'}, DriftLog()))
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (1, 1, 1, 1, 0, 1, 1), (0,)])
+def test_a_log_of_samba_is_one_whatever_it_begins_with(tmp_path: Path, order: tuple[int, ...]) -> None:
+    record = f"  {json.dumps(samba('passwordChange', action='Reset', status='Success', userSid=SID, dn='CN=svc'))}\n"
+    log = tmp_path / "log.samba"
+    log.write_text("".join(record if kind else SAMBA_LOG for kind in order), "utf-8")
+    told = try_paths([log], folder=tmp_path)
+    assert told.complete, told.reasons
+    assert (dict(told.sources), told.events) == ({"windows.security": 1}, sum(order))
+    assert told.skipped == 4 * order.count(0)
 
 
 @pytest.mark.parametrize(

@@ -190,3 +190,6 @@ REPLICATION_RIGHTS: Mapping[str, str] = {  # extended rights of a directory's do
     "1131f6ad-9c07-11d1-f79f-00c04fc2dcd2": "DS-Replication-Get-Changes-All",
     "89e95b76-444d-4c62-991a-0facbeda640c": "DS-Replication-Get-Changes-In-Filtered-Set",
 }
+
+KEPT_ATTRIBUTES = frozenset({"serviceprincipalname", "msds-allowedtodelegateto", "useraccountcontrol", "member"})
+"""Attributes of the directory whose new values are kept: they say what an account may do, and are no secrets."""

@@ -19,7 +19,16 @@ from wardship.sdk.source import SourceManifest
 from wardship.sources import _microsoft as ms
 from wardship.sources import _samba_audit
 from wardship.sources._microsoft import Row
-from wardship.sources._windows_codes import ACTIONS, ENCRYPTION, REPLICATION_RIGHTS, SERVICE_CONTROL, Meaning, Who
+from wardship.sources._windows_accounts import NOBODY, account
+from wardship.sources._windows_codes import (
+    ACTIONS,
+    ENCRYPTION,
+    KEPT_ATTRIBUTES,
+    REPLICATION_RIGHTS,
+    SERVICE_CONTROL,
+    Meaning,
+    Who,
+)
 from wardship.sources._windows_events import WindowsEvent, is_event, read
 
 MANIFEST = SourceManifest(
@@ -50,6 +59,10 @@ MANIFEST = SourceManifest(
             id="windows.security.local_time",
             text=N_("NXLog and the CSV of Get-WinEvent write local time without a zone; it is read as UTC"),
         ),
+        BlindSpot(
+            id="windows.security.samba",
+            text=N_("Samba (4.17) logs neither requests for service tickets nor that an account was renamed or moved"),
+        ),
     ),
     evidence=Evidence.DOCUMENTATION,
     links=("https://learn.microsoft.com/windows-server/identity/ad-ds/plan/appendix-l--events-to-monitor",),
@@ -57,15 +70,10 @@ MANIFEST = SourceManifest(
 
 SERVICE = "Microsoft-Windows-Security-Auditing"
 
-_OWN_SID = re.compile(r"S-1-5-21(?:-\d{1,10}){1,8}")
-_SID = re.compile(r"S-1(?:-\d{1,15}){1,15}")
-_NOBODY = frozenset({"S-1-0-0"})
-_ANONYMOUS = "S-1-5-7"
 _GUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _INTERACTIVE_LOGONS = frozenset({"2", "7", "10", "11", "12", "13"})
 _OTHER_LOGONS = frozenset({"0", "3", "4", "5", "8", "9"})
 _NO_ERROR = frozenset({"0x0", "0", "0x00000000"})
-_KEPT_ATTRIBUTES = frozenset({"serviceprincipalname", "msds-allowedtodelegateto", "useraccountcontrol", "member"})
 _OPERATIONS = {"%%14674": "added", "%%14675": "deleted"}
 _UNCHANGED = frozenset({"-", "%%1793", "%%1794", "%%1797", ""})
 _CHANGED_FIELDS = (
@@ -87,7 +95,7 @@ _SQL_ACTION = re.compile(r"^action_id:(\w{1,10})", re.MULTILINE)
 
 def claims(record: dict[str, Any]) -> bool:
     inner = ms.unwrapped(record)
-    return is_event(record) or _samba_audit.is_event(inner)
+    return is_event(record) or _samba_audit.is_event(inner) or _samba_audit.is_heading(record)
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
@@ -95,7 +103,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
     inner = ms.unwrapped(record)
     if _samba_audit.is_event(inner):
         return _samba_audit.parse(inner, drift)
-    if _samba_audit.is_heading(record):
+    if _samba_audit.is_text(record):
         return []
     event = read(record if "winlog" in record else inner)
     service, meanings = _service(event)
@@ -162,7 +170,7 @@ def _actor(event: WindowsEvent, meaning: Meaning) -> tuple[str | None, str | Non
         name, sid = data.text(f"{side}UserName", f"{side}Name"), data.text(f"{side}UserSid")
         if sid is None and side == "Target" and meaning.who is Who.TARGET:
             sid = data.text("TargetSid")
-        if name is None and (sid is None or sid in _NOBODY):
+        if name is None and (sid is None or sid in NOBODY):
             continue
         if side == "Target" and meaning.who is Who.SUBJECT:
             continue  # what was acted upon, not who acted
@@ -173,29 +181,6 @@ def _actor(event: WindowsEvent, meaning: Meaning) -> tuple[str | None, str | Non
         return account(None, name, domain or None, event.computer)
     domain, _slash, name = (data.text("User", "Account") or "").rpartition("\\")
     return account(event.user_sid, name or None, domain or None, event.computer)
-
-
-def account(
-    sid: str | None, name: str | None, domain: str | None, computer: str | None
-) -> tuple[str | None, str | None, str | None, ActorKind]:
-    """(authority, id, name, kind) of an account as the log names it."""
-    sid = sid.strip("{}%") if sid else None
-    sid = sid if sid and _SID.fullmatch(sid) and sid not in _NOBODY else None
-    plain, _at, realm = (name or "").partition("@")
-    domain = domain or realm or None
-    shown = f"{domain}\\{plain}" if domain and plain else plain or None
-    kind = ActorKind.USER if shown or sid else ActorKind.UNKNOWN
-    if plain.endswith("$") or (sid and not _OWN_SID.fullmatch(sid)):
-        kind = ActorKind.ANONYMOUS if sid == _ANONYMOUS else ActorKind.MACHINE
-    if plain.upper() == "ANONYMOUS LOGON":
-        kind = ActorKind.ANONYMOUS
-    if sid and _OWN_SID.fullmatch(sid):
-        return "ad:sid", sid, shown, kind
-    if sid:
-        return f"windows:{(computer or 'unknown').lower()[:200]}", sid, shown, kind
-    if plain and ms.actor_id(plain):
-        return f"ad:name:{(domain or '').lower()[:200]}", plain.lower(), shown, kind
-    return None, None, shown, kind
 
 
 def _resource(data: Row, meaning: Meaning) -> tuple[str | None, str | None, str | None]:
@@ -281,7 +266,7 @@ def _detail(event: WindowsEvent, logon: str | None) -> Mapping[str, Any]:
         "object_type": data.text("ObjectType", "ObjectClass"),
         "rights": ms.words(REPLICATION_RIGHTS.get(found, found) for found in guids),
         "attribute": attribute,
-        "attribute_value": data.text("AttributeValue") if (attribute or "").lower() in _KEPT_ATTRIBUTES else None,
+        "attribute_value": data.text("AttributeValue") if (attribute or "").lower() in KEPT_ATTRIBUTES else None,
         "change": _OPERATIONS.get(data.text("OperationType") or ""),
         "changed": [
             name

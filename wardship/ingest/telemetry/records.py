@@ -38,6 +38,7 @@ _PARQUET = b"PAR1"
 _CSV_SUFFIXES = (".csv", ".tsv")
 _XML_START = re.compile(rb"<(?:\?xml|!--|[A-Za-z_])")
 _XML_DECLARATION = re.compile(r"^\s*(?:<\?xml[^>]{0,200}\?>\s*)?")
+_SAMBA_LOG = re.compile(rb'\A {2}\{"timestamp": "|^\[\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?, ', re.MULTILINE)
 _JSON_LIST = re.compile(rb"\[\s*(?:[{\[\]]|$)")
 
 
@@ -74,6 +75,8 @@ class Records:
         start = head.bytes.lstrip()
         if self._name.endswith(_CSV_SUFFIXES):
             yield from _csv(head.pieces())
+        elif _is_samba_log(head.bytes):
+            yield from _text(head.pieces())
         elif start.startswith(b"{") or _JSON_LIST.match(start) or _are_objects(head.bytes):
             yield from self._json(head)
         elif _XML_START.match(start):
@@ -196,6 +199,14 @@ def _is_object(line: bytes) -> bool:
         return isinstance(loads(line), dict)
     except DataError:
         return False
+
+
+def _is_samba_log(head: bytes) -> bool:
+    """Whether it is text between whose lines JSON stands, indented: most lines may be JSON, the first one too."""
+    head = head[: 64 * 1024]
+    if head.lstrip().startswith(b"<") or not (head.startswith((b"  {", b"[")) or b"\n[" in head):
+        return False  # nearly all files, and quicker than the pattern
+    return _SAMBA_LOG.search(head) is not None
 
 
 def _are_objects(head: bytes) -> bool:
