@@ -18,6 +18,7 @@ from typing import NoReturn
 import pytest
 import sqlalchemy as sa
 
+from tests.servers.samba import Samba
 from wardship.store import tables
 from wardship.store.db import Database
 
@@ -82,6 +83,14 @@ def ministack_url() -> str:
 @pytest.fixture(scope="session")
 def spark_url() -> str:
     return server("spark")
+
+
+@pytest.fixture(scope="session")
+def samba() -> Samba:
+    """A domain controller; only root can have one, in CI too."""
+    if os.geteuid():
+        pytest.skip("a Samba domain controller needs root")
+    return Samba(Path(server("samba")))
 
 
 @pytest.fixture
