@@ -4,8 +4,8 @@
     python scripts/messages.py check      fail when a text is missing from a catalogue, or a translation is
     python scripts/messages.py compile    .po -> .mo (the build does the same; .mo files are not committed)
 
-Texts come from Python (`_`, `N_`, `ngettext`; so the manifests of connectors), from Jinja templates, from the rules
-and frameworks, and from click, whose own words are listed below.
+Texts come from Python (`_`, `N_`, `ngettext`; so the manifests of connectors and sources), from Jinja templates, from
+the rules, frameworks, detections and hunts, and from click, whose own words are listed below.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from babel.messages.extract import extract_from_file
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+from wardship.sdk.detection import detection_messages
+from wardship.sdk.hunt import hunt_messages
 from wardship.sdk.rule import rule_messages
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,7 +71,7 @@ def found() -> Iterator[tuple[str, int, str | tuple[str, ...]]]:
             options={"trim_blocks": "true", "newstyle_gettext": "true"},
         ):
             yield str(path.relative_to(ROOT)), line, message
-    for place, message in rule_messages():
+    for place, message in (*rule_messages(), *detection_messages(), *hunt_messages()):
         yield f"wardship/{place}", 1, message
     for message in CLICK:
         yield "click", 1, message
