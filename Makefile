@@ -21,7 +21,7 @@ test: ## every test that starts quickly, real PostgreSQL, OpenBao, moto and mini
 	@scripts/setup.sh test $(VENV)
 	$(PYTEST) -n 2 --dist worksteal -m "not servers and not k8s and not chaos"
 
-test-servers: ## the tests that need a slow server (Spark)
+test-servers: ## the tests that need a slow server (Spark, a Samba domain controller)
 	@scripts/setup.sh servers $(VENV)
 	$(PYTEST) -m servers
 

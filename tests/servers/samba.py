@@ -42,6 +42,12 @@ class Samba:
         """Asks for a ticket; whether there is one."""
         return self._run("kinit", "-c", "MEMORY:", f"{account}@{REALM}", given=f"{password}\n")
 
+    def ticket(self, account: str, password: str, service: str) -> bool:
+        """Asks for a ticket for a service, by its principal name; whether there is one."""
+        cache = f"FILE:{self.folder}/run/tickets"
+        known = self._run("kinit", "-c", cache, f"{account}@{REALM}", given=f"{password}\n")
+        return known and self._run("kvno", "-c", cache, f"{service}@{REALM}")
+
     def kpasswd(self, account: str, old: str, new: str) -> bool:
         """Changes a password by the protocol of Kerberos."""
         return self._run("kpasswd", f"{account}@{REALM}", given=f"{old}\n{new}\n{new}\n")

@@ -113,6 +113,7 @@ def played(samba: Samba, tmp_path_factory: pytest.TempPathFactory) -> Played:
     assert not samba.bind(stranger, WRONG)
     assert samba.ntlm(service, FIRST)
     assert samba.kinit(service, FIRST)
+    assert samba.ticket(service, FIRST, f"HTTP/{mark}")
     assert not samba.kinit(service, WRONG)
     assert not samba.kinit(stranger, WRONG)
     changed = modify(user(service), password("delete", FIRST), password("add", SECOND))
@@ -128,6 +129,7 @@ def played(samba: Samba, tmp_path_factory: pytest.TempPathFactory) -> Played:
         + modify(admins, f"delete member: {user(service)}")
         + modify(user(service), "replace userAccountControl: 514")
         + f"dn: {user(clerk)}\nchangetype: delete\n\n"
+        + f"dn: {user(machine)}\nchangetype: modrdn\nnewrdn: CN=renamed-{mark}\ndeleteoldrdn: 1\n\n"
     )
     assert not samba.bind(service, THIRD), "a disabled account"
 
@@ -269,6 +271,16 @@ def test_the_books_of_the_directory_are_no_changes(played: Played) -> None:
         "unicodepwd",
         "cleartextpassword",
     }
+
+
+def test_what_samba_does_not_log_is_declared_as_a_blind_spot(played: Played) -> None:
+    """A ticket was given and a machine renamed, both unseen. Where a newer Samba logs them, this asks for a reader."""
+    mark = played.service.removeprefix("svc-")
+    kerberos = [record for record in played.records if "Kerberos KDC" in json.dumps(record)]
+    assert kerberos
+    assert not [record for record in kerberos if f"HTTP/{mark}" in json.dumps(record)]
+    assert not [record for record in played.records if f"renamed-{mark}" in json.dumps(record)]
+    assert "windows.security.samba" in {spot.id for spot in windows_security.MANIFEST.blind_spots}
 
 
 def test_no_password_is_in_what_is_read(played: Played) -> None:

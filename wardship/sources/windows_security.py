@@ -39,7 +39,10 @@ MANIFEST = SourceManifest(
         N_("JSON of Winlogbeat and Elastic Agent"),
         N_("JSON or CSV of Get-WinEvent, messages in English"),
         N_("flat JSON or CSV: NXLog, the Log Analytics table SecurityEvent"),
-        N_("JSON of Samba's audit logs (auth_json_audit, dsdb_json_audit, dsdb_password_json_audit)"),
+        N_(
+            "Samba's log with its JSON audit records (auth_json_audit, dsdb_json_audit, dsdb_password_json_audit,"
+            " dsdb_group_json_audit), tested against a real domain controller"
+        ),
     ),
     records=("records", "value", "Events"),
     connector=None,
@@ -64,7 +67,7 @@ MANIFEST = SourceManifest(
             text=N_("Samba (4.17) logs neither requests for service tickets nor that an account was renamed or moved"),
         ),
     ),
-    evidence=Evidence.DOCUMENTATION,
+    evidence=Evidence.DOCUMENTATION,  # of Windows; only Samba's log was made by a product that we ran
     links=("https://learn.microsoft.com/windows-server/identity/ad-ds/plan/appendix-l--events-to-monitor",),
 )
 
