@@ -17,7 +17,7 @@ import pytest
 
 from wardship.model.secret import Secret
 from wardship.sdk import log
-from wardship.sdk.redact import MASK, MAX_CHARS, is_secret_name, redact, redact_text, shape
+from wardship.sdk.redact import MASK, MAX_CHARS, is_secret_name, redact, redact_text, shape, without_queries
 
 _chance = random.Random(7)
 
@@ -240,3 +240,27 @@ def test_a_shape_holds_no_content() -> None:
     }
     assert "Payroll" not in json.dumps(made)
     assert "ada" not in json.dumps(made)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("https://ann:pw@h.example/a?x=1&sig=abc#t=2 then more", "https://h.example/a then more"),
+        ("https://h.example/hook?abc", "https://h.example/hook"),
+        ("GET /orders?key=abc HTTP/1.1", "GET /orders HTTP/1.1"),
+        ('{"url": "https://h/a?b=c\\u0026d=e", "n": 1}', '{"url": "https://h/a", "n": 1}'),
+        ('{\\"url\\": \\"https://h/a?b=c\\"}', '{\\"url\\": \\"https://h/a\\"}'),
+        ("APN/1.0 (+https://www.terraform.io) aws/6.4", "APN/1.0 (+https://www.terraform.io) aws/6.4"),
+        ("md/Botocore#1.40.12 who? a=b", "md/Botocore#1.40.12 who? a=b"),
+        ("//iam.googleapis.com/serviceAccounts/ci@x.iam", "//iam.googleapis.com/serviceAccounts/ci@x.iam"),
+    ],
+)
+def test_of_an_address_only_its_place_stays(text: str, kept: str) -> None:
+    assert without_queries(text) == kept
+
+
+@pytest.mark.parametrize("unit", ["?", "://", "?://", "://?=", "\\", "?=\\", "a@"])
+def test_hostile_addresses_cost_little(unit: str) -> None:
+    started = time.process_time()
+    without_queries(unit * (4_096 // len(unit)))  # no text of a record is longer
+    assert time.process_time() - started < 0.2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Iterator
@@ -331,7 +332,7 @@ def test_the_fast_way_reads_nearly_all_of_a_realistic_log(tmp_path: Path) -> Non
 
 _HOSTILE = st.sampled_from(
     [None, "", "x", "{", "[1]", "a\x00b", "é\u2028", 0, 7, -1, 1.5, True, False, [], {}, {"a": 1},
-     ["b"], "x" * 1_001, " a "]
+     ["b"], "x" * 1_001, " a ", "https://a:b@h/p?x=1#y", "a?b=c", "a?b", "(+https://h/p) c#d", "https://h/p#x"]
 )  # fmt: skip
 _CHANGES = st.tuples(
     st.sampled_from(
@@ -365,7 +366,7 @@ def _changed(record: dict[str, Any], changes: list[tuple[str, Any]]) -> dict[str
         place: Any = changed
         for name in parents:
             place = place.setdefault(name, {}) if isinstance(place.get(name, {}), dict) else {}
-        place[last] = value
+        place[last] = copy.deepcopy(value)  # the same {} put into itself would be a circle
     return changed
 
 

@@ -71,6 +71,10 @@ _NAMED = re.compile(
 _RUN = re.compile(r"[A-Za-z0-9+/_-]{24,}+={0,2}")
 _PERCENT_RUN = re.compile(r"[\w.~!$'()*+,;=:@/?&-]*+(?:%[0-9A-Fa-f]{2}[\w.~!$'()*+,;=:@/?&-]*+)+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_LOGIN_IN_ADDRESS = re.compile(r"://[^\s/?#@\"'<>]{1,512}+@")
+_REST = r"(?:[^\s\"'<>\\]|\\(?![\"']))*+"  # of an address, also where a text of JSON holds it
+_AFTER_ADDRESS = re.compile(rf"(://[^\s?#\"'<>\\]*+)[?#]{_REST}")
+_AFTER_PATH = re.compile(rf"\?[^\s\"'<>\\=?]*+={_REST}")
 
 
 def redact(value: Any, *, key: str = "") -> Any:
@@ -131,6 +135,21 @@ def redact_text(text: str) -> str:
     if "\x00" in kept:  # UTF-16 read as something else; what is no secret is left readable
         kept = kept.replace("\x00", "")
     return _spelt_out(_plain(kept)) + cut
+
+
+def without_queries(text: str) -> str:
+    """`text` with every address in it cut down to its place: login, query and fragment carry tokens and signatures.
+
+    Of a path alone ("/orders?key=...") what follows the question mark goes too. Cheap where there is none.
+    """
+    if "://" in text:
+        text = _AFTER_ADDRESS.sub(r"\1", _LOGIN_IN_ADDRESS.sub("://", text))
+    return _AFTER_PATH.sub("", text) if "?" in text else text
+
+
+def mask_tokens(text: str) -> str:
+    """`text` with the tokens masked that are known by their vendor's form: those that stand in a path, for instance."""
+    return _VENDOR.sub(MASK, text)
 
 
 def _plain(text: str) -> str:

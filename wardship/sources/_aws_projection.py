@@ -198,9 +198,10 @@ _COLUMNS = {
 _TEXTS = ", ".join(name for name in _SAID if name not in ("eventTime", "ui_mfa"))
 _ODD = f"""
     contains(texts, {_SEPARATOR} || '{{') OR contains(texts, {_SEPARATOR} || '[') OR contains(texts, chr(0))
-    OR strlen(texts) > {_LONGEST}
+    OR strlen(texts) > {_LONGEST} OR contains(texts, '?') OR regexp_matches(texts, '://[^\\s\\x1f]*[@#]')
 """
-"""A text is really a list or an object, or holds a NUL, or all are too long together: in one pass over all."""
+"""A text is really a list or an object, holds a NUL or an address with more than its place (`without_queries`), or all
+are too long together: in one pass over all."""
 _READABLE = f"""
     moment >= TIMESTAMP '2000-01-01' AND eventID IS NOT NULL AND eventName IS NOT NULL AND {_ACCOUNT} IS NOT NULL
     AND NOT {_among("eventName", BY_HAND)}

@@ -12,7 +12,6 @@ trusted from now on) and `federation_issuers`; `role`, `role_id` (a directory ro
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wardship.model.activity import ActivityClass
-from wardship.sources._microsoft import MAX_ITEMS, flag_of, guid, json_of, objects_of, text_of, words
+from wardship.sources._microsoft import MAX_ITEMS, flag_of, guid, json_of, json_text, objects_of, text_of, words
 
 _KEY = re.compile(r"KeyIdentifier=([0-9a-fA-F-]{36}),KeyType=(\w{1,40})")
 _GRANTED = re.compile(r"ConsentType: (\w{1,40}), Scope: ([^,\]]{0,8000})")
@@ -123,7 +122,7 @@ def plain(value: Any) -> str | None:
     if isinstance(read, bool):
         return str(read).lower()
     if isinstance(read, list | dict):
-        return text_of(json.dumps(read, ensure_ascii=False)[:10_000])
+        return text_of(json_text(read)[:10_000])
     return text_of(read)
 
 
@@ -140,9 +139,13 @@ def _host(address: Any) -> str | None:
         return None
 
 
+def _whole(value: Any) -> str:
+    return value if isinstance(value, str) else json_text(value)
+
+
 def _keys(change: Change) -> dict[str, Any]:
-    before = {key.lower(): kind for key, kind in _KEY.findall(str(change.old or ""))}
-    after = {key.lower(): kind for key, kind in _KEY.findall(str(change.new or ""))}
+    before = {key.lower(): kind for key, kind in _KEY.findall(_whole(change.old))}
+    after = {key.lower(): kind for key, kind in _KEY.findall(_whole(change.new))}
     added = [key for key in after if key not in before]
     return {
         "key_ids": words(added),
@@ -153,8 +156,8 @@ def _keys(change: Change) -> dict[str, Any]:
 
 def _federations(change: Change) -> dict[str, Any]:
     """Whom an application trusts from now on. Each trust is an object, or the JSON text of one."""
-    before = {json.dumps(one, sort_keys=True) for one in _objects(change.old)}
-    fresh = [one for one in _objects(change.new) if json.dumps(one, sort_keys=True) not in before]
+    before = {json_text(one) for one in _objects(change.old)}
+    fresh = [one for one in _objects(change.new) if json_text(one) not in before]
     return {
         "federation": words(one.get("Subject", one.get("subject")) for one in fresh),
         "federation_issuers": words(one.get("Issuer", one.get("issuer")) for one in fresh),

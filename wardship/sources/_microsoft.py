@@ -21,6 +21,7 @@ from wardship.model.activity import ActorKind
 from wardship.model.errors import DataError
 from wardship.model.identity import MAX_ID_CHARS
 from wardship.sdk.fields import clean
+from wardship.sdk.redact import without_queries
 
 ENTRA_SERVICE = "Microsoft.aadiam"
 UNKNOWN_TENANT = "unknown"
@@ -94,9 +95,10 @@ class Row:
 
 
 def text_of(value: Any) -> str | None:
-    """Text without what databases refuse, a number as text; None for anything else and for words for nothing."""
+    """Text without what databases refuse, addresses in it without their queries; a number as text; None for anything
+    else and for words for nothing."""
     if isinstance(value, str):
-        found = clean(value.strip())
+        found = without_queries(clean(value.strip()))
         return None if found.lower() in _NOTHING else found
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return str(value)
@@ -119,6 +121,14 @@ def json_of(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def json_text(value: Any) -> str:
+    """The value as JSON, its keys in order; "" for one that is nested too deep to be said."""
+    try:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    except RecursionError:
+        return ""
 
 
 def object_of(value: Any) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from wardship.model.activity import MAX_DETAIL_CHARS, small
 from wardship.model.errors import DataError
 from wardship.model.identity import MAX_ID_CHARS
 from wardship.sdk.fields import clean
+from wardship.sdk.redact import redact_text, without_queries
 
 MAX_LIST = 20
 """Entries of a list that go into `detail`: a policy of a thousand members is told by its first ones and their count."""
@@ -40,7 +41,7 @@ def at(record: Any, path: str) -> Any:
 
 
 def text(record: Any, *paths: str) -> str | None:
-    """The first of the paths that holds text (or a whole number, as text), without what databases refuse."""
+    """The first of the paths that holds text (or a whole number, as text), as `words_of` reads it."""
     for path in paths:
         found = words_of(at(record, path))
         if found:
@@ -48,10 +49,17 @@ def text(record: Any, *paths: str) -> str | None:
     return None
 
 
+def sentence(record: Any, path: str, limit: int) -> str | None:
+    """Text that a program or a person made up freely, which may say anything: its secrets masked, then cut."""
+    found = text(record, path)
+    return redact_text(found)[:limit] if found else None
+
+
 def words_of(value: Any) -> str | None:
-    """A value as text, or None: lists, objects, flags and fractions are no text."""
+    """A value as text without what databases refuse, addresses in it without their queries; None: lists, objects,
+    flags and fractions are no text."""
     if isinstance(value, str):
-        return clean(value).strip() or None
+        return without_queries(clean(value)).strip() or None
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**127:
         return str(value)
     return None
@@ -174,7 +182,7 @@ def _cut(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _cut(entry) for name, entry in value.items()}
     if isinstance(value, str):
-        return clean(value[:MAX_DETAIL_CHARS])
+        return without_queries(clean(value[:MAX_DETAIL_CHARS]))
     return value if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)) else None
 
 

@@ -7,7 +7,6 @@ and flat records (NXLog, Log Analytics SecurityEvent). What an event means is `w
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,8 +19,7 @@ from wardship.sources._microsoft import Row
 
 _MAX_XML = 500_000  # characters of one event
 _SUCCESS, _FAILURE = 0x20000000000000, 0x10000000000000  # bits of Keywords: audit success, audit failure
-_SECTION = re.compile(r"^(\S[^:\t]{1,60}):[ \t]*$")
-_LABEL = re.compile(r"^\s+([^:\t]{2,60}):[ \t]*(.*?)\s*$")
+_LONGEST_LABEL = 60
 _TARGET_SECTIONS = (
     "new logon",
     "target",
@@ -282,17 +280,19 @@ def _of_message(text: str | None) -> dict[str, str]:
     found: dict[str, str] = {}
     side = ""
     for line in (text or "")[:20_000].splitlines():
-        if match := _SECTION.match(line):
-            section = match[1].lower()
-            side = "Subject" if section == "subject" else "Target" if section.startswith(_TARGET_SECTIONS) else ""
-            side = "Member" if section == "member" else side
-        elif match := _LABEL.match(line):
-            label, value = match[1].strip().lower(), match[2]
-            if name := {"security id": "Sid", "account name": "UserName", "account domain": "DomainName"}.get(label):
-                name = "UserSid" if name == "Sid" and side in ("Subject", "Target") else name
-                found.setdefault(f"{side or 'Target'}{name}", value)
-            elif label == "group name":
-                found.setdefault("TargetUserName", value)
-            elif name := _LABELS.get(label):
-                found.setdefault(name, value)
+        label, colon, value = (part.strip() for part in line.partition(":"))
+        label = label.lower()
+        if not colon or len(label) > _LONGEST_LABEL:
+            continue
+        if not line[0].isspace():
+            if not value:
+                side = "Subject" if label == "subject" else "Target" if label.startswith(_TARGET_SECTIONS) else ""
+                side = "Member" if label == "member" else side
+        elif name := {"security id": "Sid", "account name": "UserName", "account domain": "DomainName"}.get(label):
+            name = "UserSid" if name == "Sid" and side in ("Subject", "Target") else name
+            found.setdefault(f"{side or 'Target'}{name}", value)
+        elif label == "group name":
+            found.setdefault("TargetUserName", value)
+        elif name := _LABELS.get(label):
+            found.setdefault(name, value)
     return found

@@ -21,6 +21,7 @@ from wardship.model.identity import MAX_ID_CHARS
 from wardship.sdk.connector import BlindSpot, Drift, Evidence, Permission
 from wardship.sdk.fields import clean
 from wardship.sdk.i18n import N_
+from wardship.sdk.redact import without_queries
 from wardship.sdk.source import SourceManifest
 from wardship.sources._aws_calls import (
     CLASSES,
@@ -203,10 +204,11 @@ def _cell(value: Any) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    """What stands in the place of one text; a number or a flag as JSON writes it, None for "" and what is no text."""
+    """What stands in the place of one text, addresses in it without their queries; a number or a flag as JSON writes
+    it; None for "", for what is no text, and for a number of thousands of digits."""
     if isinstance(value, str):
-        return clean(value) or None
-    if isinstance(value, int | float):
+        return without_queries(clean(value)) or None
+    if isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= 10_000):
         return json.dumps(value)
     return None
 

@@ -313,7 +313,8 @@ def _thing(row: Row, properties: Row) -> str | None:
 
 def _is_signed(row: Row, properties: Row) -> bool:
     """Whether the address carries a signature, so that whoever has the address may use it."""
-    return "sig=" in (row.text("uri") or properties.text("uri") or "").lower()
+    address = row.value("uri") or properties.value("uri")
+    return isinstance(address, str) and "sig=" in address.lower()
 
 
 def _subscription(row: Row, resource: str | None) -> str | None:

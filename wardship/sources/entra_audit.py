@@ -13,6 +13,7 @@ from typing import Any
 from wardship.model.activity import Activity, ActorKind, Outcome, small
 from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission
 from wardship.sdk.i18n import N_
+from wardship.sdk.redact import redact_text
 from wardship.sdk.source import LiveLog, SourceManifest
 from wardship.sources import _microsoft as ms
 from wardship.sources._entra_changes import Change, class_of, detail_of
@@ -96,7 +97,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
             "category": row.text("category"),
             "type": row.text("operationType"),
             "logged_by": row.text("loggedByService", "Service"),
-            "reason": (row.text("resultReason", "ResultDescription") or "")[:200],
+            "reason": redact_text(row.text("resultReason", "ResultDescription") or "")[:200],
             "initiated_as_app": name if kind is not ActorKind.USER else None,
         }
     )

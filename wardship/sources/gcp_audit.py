@@ -35,6 +35,7 @@ from wardship.sources._record import (
     instant,
     number,
     respelled,
+    sentence,
     text,
     texts,
 )
@@ -398,7 +399,7 @@ def _detail(payload: dict[str, Any], service: str, operation: str, log: str) -> 
         "sink_destination": text(request, "sink.destination"),
         "source_ranges": texts(request, "sourceRanges"),
         "third_party": text(payload, "authenticationInfo.thirdPartyPrincipal.@type"),
-        "error": (text(payload, "status.message") or "")[:200],
+        "error": sentence(payload, "status.message", 200),
     }
     if service == "k8s.io":
         parts = operation.split(".")

@@ -30,6 +30,7 @@ from wardship.sources._record import (
     number,
     text,
     texts,
+    words_of,
 )
 
 MANIFEST = SourceManifest(
@@ -286,9 +287,9 @@ def _detail(record: dict[str, Any], repository: str | None) -> dict[str, Any]:
 
 
 def _small_value(value: Any) -> Any:
-    """A text, number or flag as it is; lists and objects have fields of their own."""
+    """A text, cut, or a number or flag as it is; lists and objects have fields of their own."""
     if isinstance(value, str):
-        return value[:200]
+        return words_of(value[:200])
     return value if isinstance(value, bool | int) and abs(value) < 2**63 else None
 
 

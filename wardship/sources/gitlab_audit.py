@@ -15,7 +15,7 @@ from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission, Setting
 from wardship.sdk.i18n import N_
 from wardship.sdk.source import LiveLog, SourceManifest
-from wardship.sources._record import child, compact, flag, host_of, identifier, instant, text
+from wardship.sources._record import child, compact, flag, host_of, identifier, instant, sentence, text
 
 MANIFEST = SourceManifest(
     name="gitlab.audit",
@@ -112,10 +112,10 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
         detail=compact(
             {
                 "action": _sentence(both),
-                "message": (message or "")[:300],
+                "message": sentence(both, "custom_message", 300),
                 "change": text(both, "change"),
-                "from": (text(both, "from") or "")[:200],
-                "to": (text(both, "to") or "")[:200],
+                "from": sentence(both, "from", 200),
+                "to": sentence(both, "to", 200),
                 "public": True if text(both, "change") == "visibility" and text(both, "to") == "Public" else None,
                 "access": text(both, "as"),
                 "entity_type": text(both, "entity_type"),
@@ -133,7 +133,7 @@ def _sentence(both: dict[str, Any]) -> str | None:
     for name in ("add", "remove", "change", "with"):
         if found := text(both, name):
             return f"{name} {found}"[:120]
-    return (text(both, "custom_message") or "")[:120] or None
+    return sentence(both, "custom_message", 120)
 
 
 def _actor(both: dict[str, Any], host: str | None, drift: Drift) -> dict[str, Any]:

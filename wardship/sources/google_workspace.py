@@ -28,6 +28,7 @@ from wardship.sources._record import (
     compact,
     identifier,
     instant,
+    sentence,
     text,
     texts,
     words_of,
@@ -126,6 +127,7 @@ _KEPT = (  # parameters that detections ask for, as Google names them
     "new_value old_value setting access_level grantee_email CAA_APPLICATION num_response_bytes originating_app_id "
     "ACTION_REQUESTED END_POINT_NAME"
 ).split()
+_FREE = frozenset({"new_value", "old_value"})
 _ALERT_ACTORS = ("maliciousEntity.entity.emailAddress", "actorEmail", "ruleViolationInfo.triggeringUserEmail", "email")
 
 
@@ -190,7 +192,7 @@ def _activity(record: dict[str, Any], event: dict[str, Any], position: int, drif
         outcome_code=_one(told, "login_failure_type") or _one(told, "failure_type"),
         detail=compact(
             {
-                **{name: _cut(told[name]) for name in _KEPT if name in told},
+                **{name: _cut(name, told[name]) for name in _KEPT if name in told},
                 "type": category,
                 "scopes": _scopes(told),
                 "public": True if _one(told, "visibility") in ("public_on_the_web", "people_with_link") else None,
@@ -229,10 +231,13 @@ def _one(told: dict[str, Any], name: str) -> str | None:
     return words_of(value[0] if isinstance(value, list) and value else value)
 
 
-def _cut(value: Any) -> Any:
+def _cut(name: str, value: Any) -> Any:
+    """A parameter as `detail` may hold it; the value of a setting may be anything, so its secrets are masked."""
     if isinstance(value, list):
         return texts({"value": value}, "value")
-    return value[:500] if isinstance(value, str) else value if isinstance(value, bool | int) else None
+    if isinstance(value, str):
+        return sentence({"value": value}, "value", 500) if name.lower() in _FREE else words_of(value[:500])
+    return value if isinstance(value, bool | int) else None
 
 
 def _scopes(told: dict[str, Any]) -> list[str]:

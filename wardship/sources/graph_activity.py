@@ -134,6 +134,6 @@ def _resource_type(path: str) -> str | None:
 
 
 def _outcome(status: str | None) -> Outcome:
-    if status is None or not status.isdecimal():
+    if status is None or not re.fullmatch(r"[1-5]\d\d", status):
         return Outcome.UNKNOWN
     return Outcome.SUCCESS if int(status) < 400 else Outcome.FAILURE

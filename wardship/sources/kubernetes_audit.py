@@ -15,16 +15,18 @@ import json
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from wardship.model.access import CredentialType
 from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Drift, Evidence
+from wardship.sdk.fields import clean
 from wardship.sdk.i18n import N_
+from wardship.sdk.redact import MASK, is_secret_name, redact_text
 from wardship.sdk.source import SourceManifest
 from wardship.sources._kubernetes_objects import privileges
-from wardship.sources._record import at, child, compact, identifier, instant, number, text, texts
+from wardship.sources._record import at, child, compact, identifier, instant, number, text, texts, words_of
 
 BY_UID = "kubernetes:uid"
 
@@ -71,9 +73,10 @@ _LAST_STAGES = ("ResponseComplete", "Panic")
 _SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:[a-z0-9.-]{1,63}:[a-z0-9.-]{1,253}")
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ARN = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):(role|user)/[\w+=,.@/-]{1,600}")
-_JSON = re.compile(r"\{.*\}", re.DOTALL)
 _CLUSTER = ("cluster", "cluster_name", "clusterName", "kubernetes.cluster", "orchestrator.cluster.name", "eks_cluster")
 _TOKENS = "authentication.kubernetes.io/credential-id"
+_MAX_WORDS = 8  # of a command
+_DECODER = json.JSONDecoder()
 _POD = "authentication.kubernetes.io/pod-name"
 
 
@@ -94,7 +97,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
             drift.unknown_value("kubernetes.stage", stage)
         return
     verb = text(event, "verb", "attributes.http.method")
-    uri = text(event, "requestURI")
+    uri = _address(event.get("requestURI"))
     if verb is None and uri is None:
         raise DataError("kubernetes: an audit event without a verb and an address")
     target = child(event, "objectRef") or child(event, "attributes.objectRef")
@@ -123,7 +126,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
         operation=f"{verb or 'request'} {what}" if what else (verb or "request"),
         mutating=None if verb is None else verb.lower() not in _READS,
         resource_type=what,
-        resource_id=_id(target) or (urlsplit(uri).path[:2_000] if uri and _parts(uri) else None),
+        resource_id=_id(target) or (uri.path[:2_000] or None if uri else None),
         resource_name=name,
         account=cluster,
         src_ip=next(iter(texts(event, "sourceIPs")), None),
@@ -160,9 +163,8 @@ def _event(record: dict[str, Any]) -> dict[str, Any] | None:
         if inner is None and name == "log":  # AKS: a diagnostic log of Azure holds the event as text
             inner = at(record, "properties.log")
         if isinstance(inner, str) and "audit.k8s.io/" in inner:
-            found = _JSON.search(inner)  # CloudWatch's export puts the time before it
             try:
-                inner = json.loads(found[0] if found else inner)
+                inner, _end = _DECODER.raw_decode(inner, max(inner.find("{"), 0))  # CloudWatch puts the time before it
             except (ValueError, RecursionError):
                 raise DataError("kubernetes: an audit event that is no JSON") from None
         if isinstance(inner, dict) and _is_event(inner):
@@ -183,12 +185,12 @@ def _patched(event: dict[str, Any]) -> Any:
     return event.get("responseObject") if event.get("verb") == "patch" else None
 
 
-def _parts(uri: str) -> bool:
+def _address(uri: Any) -> SplitResult | None:
+    """The address that was asked for; None: there is none that can be read."""
     try:
-        urlsplit(uri)
+        return urlsplit(clean(uri)) if isinstance(uri, str) and uri else None
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _id(target: dict[str, Any]) -> str | None:
@@ -257,9 +259,18 @@ def _outcome(code: int | None, stage: str | None, notes: dict[str, Any]) -> Outc
     return Outcome.FAILURE if code >= 400 else Outcome.SUCCESS
 
 
-def _command(event: dict[str, Any], uri: str | None) -> list[str]:
-    """The first words of what was run in a container, each cut: they tell a shell or a copied token."""
-    asked = texts(event, "requestObject.command", limit=8)
-    if not asked and uri and _parts(uri):
-        asked = [value for name, value in parse_qsl(urlsplit(uri).query, max_num_fields=100) if name == "command"][:8]
-    return [word[:120] for word in asked]
+def _command(event: dict[str, Any], uri: SplitResult | None) -> list[str]:
+    """The first words of what was run in a container, each cut: they tell a shell or a copied token. Secrets that are
+    recognised are masked, and so is what follows an option named like one ("--password ...")."""
+    asked = texts(event, "requestObject.command", limit=_MAX_WORDS)
+    if not asked and uri:
+        try:
+            pairs = parse_qsl(uri.query, max_num_fields=100)
+        except ValueError:  # more of them than anybody's command has
+            return []
+        asked = [found for name, value in pairs if name == "command" and (found := words_of(value))][:_MAX_WORDS]
+    told: list[str] = []
+    for word in asked:
+        hidden = bool(told) and told[-1].startswith("-") and is_secret_name(told[-1])
+        told.append(MASK if hidden else redact_text(word)[:120])
+    return told

@@ -21,7 +21,7 @@ from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permi
 from wardship.sdk.i18n import N_
 from wardship.sdk.source import LiveLog, SourceManifest
 from wardship.sources._log_analytics import columns_of, is_flattened, unflatten
-from wardship.sources._record import browser, child, compact, host_of, identifier, instant, number, text
+from wardship.sources._record import browser, child, compact, host_of, identifier, instant, number, sentence, text
 
 AUTHORITY = "salesforce:id"
 
@@ -263,8 +263,8 @@ def _event(row: dict[str, Any], drift: Drift) -> Activity:
 def _detail(row: dict[str, Any], kind: str) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for column, name in _KEPT.items():
-        if found := text(row, column):
-            told.setdefault(name, found[:300])
+        if found := sentence(row, column, 300):
+            told.setdefault(name, found)
     url = (text(row, "URL") or "").strip('"')
     return (
         told
@@ -376,7 +376,7 @@ def _setup(row: dict[str, Any]) -> Activity:
         detail=compact(
             {
                 "section": section,
-                "display": (text(row, "DISPLAY") or "")[:300],
+                "display": sentence(row, "DISPLAY", 300),
                 "context": text(row, "CREATED_BY_CONTEXT"),
                 "issuer": text(row, "CREATED_BY_ISSUER"),
             }

@@ -26,6 +26,7 @@ from wardship.sources._record import (
     flag,
     identifier,
     instant,
+    sentence,
     text,
     texts,
 )
@@ -196,7 +197,7 @@ def _detail(event: dict[str, Any], entity: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(value: Any) -> Any:
-    """A preference's value, or a list of them."""
+    """A preference's value, its secrets masked, or a list of them."""
     if isinstance(value, str):
-        return value[:200]
+        return sentence({"value": value}, "value", 200)
     return texts({"value": value}, "value") if isinstance(value, list) else value if isinstance(value, bool) else None

@@ -21,7 +21,7 @@ from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.i18n import N_
 from wardship.sdk.source import UNNAMED, SourceManifest
-from wardship.sources._record import at, child, identifier, instant, text, texts
+from wardship.sources._record import MAX_LIST, at, child, identifier, instant, text, texts
 
 MANIFEST = SourceManifest(
     name="vault.audit",
@@ -119,7 +119,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
                     "role": text(record, "auth.metadata.role_name", "auth.metadata.role"),
                     "token_type": text(record, "auth.token_type"),
                     "wrapped": "true" if text(record, "response.wrap_info.accessor") else None,
-                    "granting": [name for one in _granting(record) if isinstance(name := one.get("name"), str)][:20],
+                    "granting": [found for one in _granting(record) if (found := text(one, "name"))][:MAX_LIST],
                 }
             ),
         ),

@@ -14,6 +14,7 @@ from wardship.sdk.fields import clean
 from wardship.sdk.log_mapping.instants import Form, instant
 from wardship.sdk.log_mapping.lines import LinePattern
 from wardship.sdk.log_mapping.paths import FieldPath
+from wardship.sdk.redact import without_queries
 
 MAX_TEXT = 4_096
 """Characters of one value that are kept."""
@@ -164,13 +165,14 @@ def _alike(text: str, pattern: str) -> bool:
 
 
 def plain_text(value: Any) -> str | None:
-    """A scalar as text; None of nothing, of "" and of an object. Of a list its first scalar."""
+    """A scalar as text, addresses in it without their queries; None of nothing, of "" and of an object. Of a list its
+    first scalar."""
     if isinstance(value, list):
         value = next((one for one in value[:100] if isinstance(one, str | int | float)), None)
     if value is None or isinstance(value, dict):
         return None
     if isinstance(value, str):
-        return clean(value).strip() or None
+        return without_queries(clean(value)).strip() or None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

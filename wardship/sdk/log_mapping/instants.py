@@ -74,9 +74,13 @@ def instant(text: str, forms: tuple[Form, ...], zone: tzinfo, as_of: datetime | 
                 return _number(text, NUMBERS[form.name])
         elif found := form.pattern.fullmatch(text):
             return _parts(dict(zip(form.parts, found.groups(), strict=True)), zone, as_of)
-    if not _ISO.match(text):
+    try:
+        read = datetime.fromisoformat(text) if _ISO.match(text) else None
+    except ValueError:
+        read = None  # its message would repeat the text
+    if read is None:
         raise ValueError("no time of a declared form")
-    return _utc(datetime.fromisoformat(text), zone)
+    return _utc(read, zone)
 
 
 def _number(text: str, per_second: int) -> datetime:

@@ -14,6 +14,7 @@ from wardship.sdk.connector import Drift
 from wardship.sdk.log_mapping.expressions import Condition, Expression, Fields
 from wardship.sdk.log_mapping.lines import LinePattern, cef, leef, line_pattern, pairs, row, words
 from wardship.sdk.log_mapping.paths import FieldPath
+from wardship.sdk.redact import mask_tokens
 from wardship.sdk.source import UNNAMED, SourceManifest
 
 MAX_JSON = 4 * 1024 * 1024
@@ -100,18 +101,24 @@ class MappedLog:
         """
         opened = self._opened(record)
         if not _all(self.match, opened):
-            page = self._page(opened)
-            if page is None:
-                raise DataError(f"not a record of {self.MANIFEST.name}")
-            return [activity for one in page if isinstance(one, dict) for activity in self.parse(one, drift)]
+            return self._of_page(opened, drift)
+        return self._of_one(opened, drift)
+
+    def _of_page(self, record: Mapping[str, Any], drift: Drift) -> list[Activity]:
+        """What the records of a page say; a page within a page is none."""
+        page = next((found for key in self.MANIFEST.records if isinstance(found := record.get(key), list)), None)
+        if page is None:
+            raise DataError(f"not a record of {self.MANIFEST.name}")
+        each = [self._opened(one) for one in page if isinstance(one, dict)]
+        if not all(_all(self.match, one) for one in each):
+            raise DataError(f"a page with records that are none of {self.MANIFEST.name}")
+        return [activity for one in each for activity in self._of_one(one, drift)]
+
+    def _of_one(self, opened: Mapping[str, Any], drift: Drift) -> tuple[Activity, ...]:
         if any(_all(one, opened) for one in self.skip):
             return ()
         fields = next((one for one in self.events if _all(one.when, opened)), self.common)
         return (self._activity(fields, opened, drift),)
-
-    def _page(self, record: Mapping[str, Any]) -> list[Any] | None:
-        """The records of a page; None: it is none. A page holds no page: each step goes one key deeper."""
-        return next((found for key in self.MANIFEST.records if isinstance(found := record.get(key), list)), None)
 
     def _opened(self, record: dict[str, Any]) -> Mapping[str, Any]:
         opened: dict[str, Any] = record
@@ -133,6 +140,8 @@ class MappedLog:
             for name in ("class", "actor_kind", "outcome", "credential_type", "actor_authority")
             if name in said
         }
+        if words_of_ours.get("class") == "http_activity" and texts.get("resource_id"):
+            texts["resource_id"] = mask_tokens(texts["resource_id"])  # a webhook's path is its key
         actor = texts.pop("actor_id", None)
         authority = words_of_ours.get("actor_authority") or self.authority.text(record, drift) or self._unnamed
         detail = {name: one.text(record, drift) for name, one in fields.detail.items()}

@@ -1,0 +1,102 @@
+"""A record or more of every source, modules and declared logs, for what must hold of all of them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any, cast
+
+from tests.sources import test_aws_cloudtrail as cloudtrail
+from tests.sources import test_declared_logs as declared
+from tests.sources import test_microsoft_robustness as microsoft
+from tests.sources.examples import ALL
+from wardship.sdk.log_mapping import MappedLog, shipped_log, shipped_names
+from wardship.sdk.log_mapping.expressions import Condition
+from wardship.sdk.log_mapping.paths import FieldPath
+
+NOON = "2026-03-01T12:00:00Z"
+CEF = "CEF:0|T|{product}|1.0|100|Signed in|5|duid=ann src=203.0.113.9 rt=Mar 01 2026 12:00:00 outcome=success"
+TEXTS = {  # declared logs of lines; those of objects are made from what their mapping reads
+    **{name: record for name, record in declared.RECORDS.items() if name in shipped_names()},
+    "pingfederate.cef": {"message": CEF.format(product="PingFederate")},
+}
+DATABASES = (
+    {"message": "20260301 10:00:00,db1,app,203.0.113.9,5,7,QUERY,shop,'select 1',0"},
+    {"message": "20260301 10:00:00,db1,app,203.0.113.9,5,7,WRITE,shop,orders,"},
+)
+
+
+def samples() -> Iterator[tuple[str, dict[str, Any]]]:
+    """(source, record) of each."""
+    yield from ((name, record) for name, records in microsoft.SAMPLES.items() for record in records)
+    yield from ALL.items()
+    yield from (
+        ("aws.cloudtrail", record) for record in (cloudtrail.EVENT, cloudtrail.event(userIdentity=cloudtrail.ROLE))
+    )
+    yield ("aws.cloudtrail", {"CloudTrailEvent": json.dumps(cloudtrail.EVENT)})
+    yield from ((name, record) for name, record in declared.RECORDS.items() if name not in shipped_names())
+    yield from (("mariadb.audit", record) for record in DATABASES)
+    yield from ((name, TEXTS.get(name) or made(cast("MappedLog", shipped_log(name)), "x")) for name in shipped_names())
+
+
+def made(log: MappedLog, value: str) -> dict[str, Any]:
+    """A record that the mapping recognises, with `value` in every field that it reads."""
+    record: dict[str, Any] = {}
+    for fields in (log.common, *log.events):
+        for expression in (*fields.columns.values(), *fields.detail.values()):
+            for path in expression.every_path():
+                put(record, path, value)
+    for path in log.authority.every_path():
+        put(record, path, "acme")
+    for condition in log.match:
+        if condition.empty:
+            record.pop(condition.paths[0].text, None)
+            continue
+        put(record, condition.paths[0], _met(condition) or value)
+    for path in log.common.columns["time"].every_path():
+        put(record, path, NOON)
+    return record
+
+
+def _met(condition: Condition) -> str | None:
+    """A word for which the condition holds; None: any does."""
+    if condition.words is None:
+        return None
+    exact = [*condition.words.exact, *(pattern.strip("*") for pattern, _meaning in condition.words.alike)]
+    return exact[0]
+
+
+def put(record: dict[str, Any], path: FieldPath, value: str) -> None:
+    """Puts `value` where the path leads, unless something stands in its way."""
+    inner: Any = record
+    keys = [step.key for step in path.steps]
+    if None in keys:
+        return  # an element of a list
+    for key in keys[:-1]:
+        inner = inner.setdefault(key, {})
+        if not isinstance(inner, dict):
+            return
+    if not isinstance(inner.get(keys[-1]), dict):
+        inner[keys[-1]] = value
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value that holds no other."""
+    if isinstance(value, dict | list) and value:
+        for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(entry, (*path, key))
+    else:
+        yield path
+
+
+def changed(record: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    """A copy of the record with `value` at the path."""
+    if not path:
+        return record
+    found = copy.deepcopy(record)
+    inner: Any = found
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return found

@@ -1,0 +1,108 @@
+"""What every source keeps to, module or declared log: it carries no secret on, and a hostile record costs nothing."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.sources.samples import changed, leaves, made, samples
+from wardship.ingest.quarantine import bad_item
+from wardship.model.activity import Activity
+from wardship.model.errors import DataError
+from wardship.sdk.connector import DriftLog
+from wardship.sdk.log_mapping import MappedLog
+from wardship.sdk.registry import source, source_names
+from wardship.sdk.told import told
+
+SAMPLES = list(samples())
+IDS = [f"{name}-{number}" for number, (name, _record) in enumerate(SAMPLES)]
+CANARIES = ("Canary0" + "aA1" * 9, "Canary1" + "bB2" * 9, "Canary2" + "cC3" * 9, "Canary3" + "dD4" * 9)
+ADDRESS = (
+    f"https://ann:{CANARIES[0]}@h.example/p?access_token={CANARIES[1]}&X-Amz-Signature={CANARIES[2]}"
+    f"#id_token={CANARIES[3]}"
+)
+PATH = f"/orders?sig={CANARIES[0]}&token={CANARIES[1]}"
+DEEP: dict[str, Any] = {}
+for _level in range(900):
+    DEEP = {"records": [DEEP], "value": [DEEP]} if _level % 2 else {"x": DEEP}
+BOMBS: dict[str, Any] = {
+    "digits": "9" * 5_000,
+    "number": 10**400,
+    "large": 2**70,
+    "nan": float("nan"),
+    "blanks": " " * 50_000 + "x",
+    "braces": "audit.k8s.io/" + "{" * 200_000,
+    "quotes": "'\"" * 50_000,
+    "questions": "?://" * 50_000,
+    "lists": "[" * 100_000,
+    "deep": DEEP,
+    "surrogate": "\ud800",
+    "zero": "\x00",
+    "bad address": "https://[x/?a=b",
+}
+
+
+def parse(name: str, record: dict[str, Any], drift: DriftLog) -> list[Activity]:
+    return list(told(source(name), as_of=datetime(2026, 3, 2, tzinfo=UTC)).parse(record, drift))
+
+
+def test_there_is_a_sample_of_every_source_and_it_is_read() -> None:
+    assert {name for name, _record in SAMPLES} == set(source_names())
+    unread = [
+        name for name, record in SAMPLES if not source(name).claims(record) or not parse(name, record, DriftLog())
+    ]
+    assert unread == []
+
+
+@pytest.mark.parametrize(("name", "record"), SAMPLES, ids=IDS)
+@pytest.mark.parametrize("canary", [ADDRESS, PATH], ids=["address", "path"])
+def test_what_an_address_carries_is_kept_nowhere(name: str, record: dict[str, Any], canary: str) -> None:
+    """In no column, in no word that is counted as new, and not in what is kept of a record that cannot be read."""
+    for path in leaves(record):
+        bent = changed(record, path, canary)
+        drift = DriftLog()
+        try:
+            said = f"{parse(name, bent, drift)} {drift.counts}"
+        except DataError as error:
+            kept = bad_item(bent, error)
+            said = f"{kept.item} {kept.reason}"
+        assert not [one for one in CANARIES if one in said], f"{name}: {path}"
+
+
+@pytest.mark.parametrize("name", [name for name in source_names() if isinstance(source(name), MappedLog)])
+def test_no_field_of_a_mapping_carries_an_address_on_whole(name: str) -> None:
+    log = source(name)
+    assert isinstance(log, MappedLog)
+    for canary in (ADDRESS, PATH):
+        record = made(log, canary)
+        try:
+            said = str(parse(name, record, DriftLog()))
+        except DataError:
+            continue  # a log of lines
+        assert not [one for one in CANARIES if one in said]
+
+
+@pytest.mark.parametrize(("name", "record"), SAMPLES, ids=IDS)
+def test_a_bomb_in_any_place_gives_activities_nothing_or_a_reason_at_once(name: str, record: dict[str, Any]) -> None:
+    began = time.process_time()
+    count = 0
+    for path in leaves(record):
+        for bomb in BOMBS.values():
+            count += 1
+            bent = changed(record, path, bomb)
+            try:
+                source(name).claims(bent)
+                parse(name, bent, DriftLog())
+            except DataError:
+                continue
+    assert time.process_time() - began < 0.05 * count, "a record of this size takes far too long"
+
+
+def test_a_token_in_the_path_of_a_webhook_is_masked() -> None:
+    token = "ghp_" + "a1B2" * 9
+    line = f'203.0.113.9 - - [01/Mar/2026:12:00:00 +0000] "POST /hook/{token} HTTP/1.1" 200 12 "-" "curl/8"'
+    (found,) = parse("http.access", {"message": line}, DriftLog())
+    assert found.resource_id == "/hook/***"
