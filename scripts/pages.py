@@ -1,4 +1,5 @@
-"""Writes the generated pages of docs/: one a connector, made from its manifest. `--check` says what is out of date.
+"""Writes the generated pages of docs/: one a connector and one a telemetry source, made from their manifests and the
+floors of accuracy. `--check` says what is out of date.
 
 python scripts/pages.py [--check]
 """
@@ -6,13 +7,21 @@ python scripts/pages.py [--check]
 from __future__ import annotations
 
 import sys
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from wardship.sdk.connector import Capability, Manifest
-from wardship.sdk.registry import connector_names, manifest
+from wardship.sdk.connector import BlindSpot, Capability, Manifest, Permission, Setting
+from wardship.sdk.log_mapping import MappedLog
+from wardship.sdk.registry import connector_names, manifest, source, source_names
+from wardship.sdk.source import Source
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "connectors"
+SOURCES = ROOT / "docs" / "sources"
+FLOORS = ROOT / "tests" / "accuracy" / "floors.toml"
+_READS = {True: "always", False: "no", None: "depends"}
 
 
 def connector_page(told: Manifest) -> str:
@@ -27,19 +36,7 @@ def connector_page(told: Manifest) -> str:
         lines.append(f"\nHeld against the descriptions: {', '.join(told.contracts)}.")
     if told.extra:
         lines.append(f"\nNeeds the optional dependency group `{told.extra}`: `pip install 'wardship[{told.extra}]'`.")
-    if told.settings:
-        lines += ["", "## Settings", "", "| setting | what it is |", "|---|---|"]
-        for setting in told.settings:
-            notes = [
-                note
-                for note, holds in (
-                    ("required", setting.required),
-                    ("a reference such as `env:NAME` or `file:/path`, never the value", setting.secret),
-                    (f"default `{setting.default}`", setting.default is not None),
-                )
-                if holds
-            ]
-            lines.append(f"| `{setting.name}` | {setting.help}{' (' + '; '.join(notes) + ')' if notes else ''} |")
+    lines += _settings(told.settings)
     lines += ["", "## Least permissions"]
     for capability in Capability:
         if capability not in told.permissions:
@@ -49,24 +46,49 @@ def connector_page(told: Manifest) -> str:
         if not needed:
             lines.append("None.")
             continue
-        lines += ["| permission | why | without it |", "|---|---|---|"]
-        for permission in needed:
-            without = "the rest is read, and coverage says so" if permission.optional else "this cannot be done"
-            lines.append(f"| `{permission.name}` | {permission.why} | {without} |")
+        lines += _permissions(needed)
     lines += ["", f"`wardship connect setup {told.name}` prints them as Terraform, CLI and portal steps."]
-    if told.blind_spots:
-        lines += ["", "## What it cannot tell", ""]
-        lines += [f"- `{spot.id}`: {spot.text}" for spot in told.blind_spots]
+    lines += _blind_spots(told.blind_spots)
     if told.unavailable:
         lines += ["", "## What the system does not have", ""]
         lines += [f"- `{name}`: {why}" for name, why in told.unavailable.items()]
     if told.imports:
         lines += ["", "## Files that `wardship import` takes", ""]
         lines += [f"- {form}" for form in told.imports]
-    if told.links:
-        lines += ["", "## Links", ""]
-        lines += [f"- <{link}>" for link in told.links]
+    lines += _links(told.links)
     return "\n".join(lines) + "\n"
+
+
+def _settings(settings: Iterable[Setting]) -> list[str]:
+    lines = []
+    for setting in settings:
+        notes = [
+            note
+            for note, holds in (
+                ("required", setting.required),
+                ("a reference such as `env:NAME` or `file:/path`, never the value", setting.secret),
+                (f"default `{setting.default}`", setting.default is not None),
+            )
+            if holds
+        ]
+        lines.append(f"| `{setting.name}` | {setting.help}{' (' + '; '.join(notes) + ')' if notes else ''} |")
+    return ["", "## Settings", "", "| setting | what it is |", "|---|---|", *lines] if lines else []
+
+
+def _permissions(permissions: Iterable[Permission]) -> list[str]:
+    lines = ["| permission | why | without it |", "|---|---|---|"]
+    for permission in permissions:
+        without = "the rest is read, and coverage says so" if permission.optional else "this cannot be done"
+        lines.append(f"| `{permission.name}` | {permission.why} | {without} |")
+    return lines
+
+
+def _blind_spots(spots: Sequence[BlindSpot]) -> list[str]:
+    return ["", "## What it cannot tell", "", *(f"- `{spot.id}`: {spot.text}" for spot in spots)] if spots else []
+
+
+def _links(links: Sequence[str]) -> list[str]:
+    return ["", "## Links", "", *(f"- <{link}>" for link in links)] if links else []
 
 
 def index_page(manifests: list[Manifest]) -> str:
@@ -80,10 +102,127 @@ def index_page(manifests: list[Manifest]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def source_page(log: Source, measured: Mapping[str, Mapping[str, Any]]) -> str:
+    """The page of one telemetry source, in Markdown. `measured`: floors by the stream of labelled events."""
+    told = log.MANIFEST
+    lines = [f"# {told.title}", "", f"Log `{told.name}`. Evidence: {told.evidence}."]
+    if told.contracts:
+        lines.append(f"\nHeld against the descriptions: {', '.join(told.contracts)}.")
+    if isinstance(log, MappedLog):
+        lines.append(
+            f"\nDeclared in `wardship/data/logs/{told.name}.yaml`, as [mapping a log](../log-mapping.md) explains."
+        )
+    if told.connector:
+        lines.append(f"\nActors have the ids of the connector [{told.connector}](../connectors/{told.connector}.md).")
+    lines += ["", "## Files", "", f"`wardship telemetry import {told.name} FILE` takes:", ""]
+    lines += [f"- {form}" for form in told.forms]
+    lines += ["", "## Live", "", _live(log)]
+    if told.permissions:
+        lines += ["", *_permissions(told.permissions)]
+    lines += _settings(told.settings)
+    lines += ["", "## What it covers", "", "| question | answer |", "|---|---|"]
+    lines += [f"| {question} | {answer} |" for question, answer in _coverage(log)]
+    lines += _blind_spots(told.blind_spots)
+    if measured:
+        lines += [
+            "",
+            "## Measured",
+            "",
+            "Labelled events of others: the least that is accepted. Agreement is of actor,",
+        ]
+        lines += ["action, source address, outcome and time.", ""]
+        lines += ["| stream | records | read | agreement |", "|---|---|---|---|"]
+        lines += [
+            f"| {name} | {floor['records']} | {floor['parsed']:.2f} | {floor['agreement']:.2f} |"
+            for name, floor in measured.items()
+        ]
+        lines += [f"\n{name}: {floor['why']}." for name, floor in measured.items() if "why" in floor]
+    lines += _links(told.links)
+    return "\n".join(lines) + "\n"
+
+
+def _live(log: Source) -> str:
+    told = log.MANIFEST
+    if not hasattr(log, "live"):
+        return "It is read from files only."
+    of = f"the connector `{told.connector}`" if told.connector else "its own (see the settings)"
+    return f"`wardship telemetry sync` reads it through the system's own interface, with a connection of {of}."
+
+
+def _coverage(log: Source) -> list[tuple[str, str]]:
+    told = log.MANIFEST
+    kept = "as long as you keep it" if told.retention_days is None else f"{told.retention_days} days"
+    reads = {
+        True: "yes",
+        False: "no, or not all: nobody is called unused for want of them",
+        None: "where that is switched on, or in files that have them",
+    }
+    return [
+        ("How late may an event still come?", _hours(told.delay_hours)),
+        ("How long does the vendor keep it?", kept),
+        ("Are reads logged?", reads[told.logs_reads]),
+    ]
+
+
+def _hours(hours: float) -> str:
+    return f"{round(hours * 60)} minutes" if hours < 1 else "1 hour" if hours == 1 else f"{hours:g} hours"
+
+
+def source_index_page(sources: Sequence[Source], measured: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """The list of telemetry sources."""
+    lines = [
+        "# Logs that Wardship reads",
+        "",
+        "Each from files (`wardship telemetry import`), some live too (`wardship telemetry sync`). Agreement: of actor,",
+        "action, source address, outcome and time with labelled events of others, the least that is accepted. A log that",
+        "is not here needs a file that says what its records mean: [mapping a log](../log-mapping.md).",
+        "",
+        "| log | name | live | reads logged | blind spots | agreement | evidence |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for log in sources:
+        told = log.MANIFEST
+        floors = [floor["agreement"] for floor in measured.get(told.name, {}).values()]
+        cells = (
+            f"[{told.title}]({told.name}.md)",
+            f"`{told.name}`",
+            "yes" if hasattr(log, "live") else "files",
+            _READS[told.logs_reads],
+            str(len(told.blind_spots)),
+            f"{min(floors):.2f}" if floors else "not measured",
+            str(told.evidence),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _floors() -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Source -> stream of labelled events -> what is reached at least."""
+    told = tomllib.loads(FLOORS.read_text(encoding="utf-8"))["activity"]
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for stream, floor in told.items():
+        if "agreement" in floor:
+            found.setdefault(floor.get("source", stream), {})[stream] = floor
+    return found
+
+
+def _source_pages() -> dict[Path, str]:
+    sources = sorted((source(name) for name in source_names()), key=lambda one: one.MANIFEST.title.casefold())
+    measured = _floors()
+    return {
+        SOURCES / "index.md": source_index_page(sources, measured),
+        **{
+            SOURCES / f"{one.MANIFEST.name}.md": source_page(one, measured.get(one.MANIFEST.name, {}))
+            for one in sources
+        },
+    }
+
+
 def pages() -> dict[Path, str]:
     """Every generated page and its content."""
     manifests = [manifest(name) for name in connector_names()]
     return {
+        **_source_pages(),
         FOLDER / "index.md": index_page(manifests),
         **{FOLDER / f"{told.name}.md": connector_page(told) for told in manifests},
     }
@@ -95,8 +234,8 @@ def main() -> int:
         for path in stale:
             print(f"out of date: {path.relative_to(ROOT)}; run: python scripts/pages.py")
         return 1 if stale else 0
-    FOLDER.mkdir(parents=True, exist_ok=True)
     for path in stale:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(pages()[path], encoding="utf-8")
         print(f"written: {path.relative_to(ROOT)}")
     return 0

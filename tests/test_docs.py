@@ -26,7 +26,7 @@ def _script(name: str):  # type: ignore[no-untyped-def]  # a module, loaded from
     return module
 
 
-def test_the_page_of_every_connector_is_current() -> None:
+def test_the_page_of_every_connector_and_log_is_current() -> None:
     for path, text in _script("pages").pages().items():
         assert path.exists(), f"{path.name} is missing: python scripts/pages.py"
         assert path.read_text(encoding="utf-8") == text, f"{path.name} is out of date: python scripts/pages.py"
