@@ -173,9 +173,9 @@ def source_index_page(sources: Sequence[Source], measured: Mapping[str, Mapping[
     lines = [
         "# Logs that Wardship reads",
         "",
-        "Each from files (`wardship telemetry import`), some live too (`wardship telemetry sync`). Agreement: of actor,",
-        "action, source address, outcome and time with labelled events of others, the least that is accepted. A log that",
-        "is not here needs a file that says what its records mean: [mapping a log](../log-mapping.md).",
+        "Each from files (`wardship telemetry import`), some live too (`wardship telemetry sync`). Agreement: of",
+        "actor, action, source address, outcome and time with labelled events of others, the least that is accepted.",
+        "A log that is not here needs a file that says what its records mean: [mapping a log](../log-mapping.md).",
         "",
         "| log | name | live | reads logged | blind spots | agreement | evidence |",
         "|---|---|---|---|---|---|---|",

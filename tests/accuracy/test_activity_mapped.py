@@ -1,7 +1,8 @@
 """How well declared logs, and our sources of Vault and databases, read events of others.
 
 Labelled events (elastic-events): parsed, and agreement with what another product made of the same record. Rows as a
-SIEM stores them (sentinel-samples): the share that is read. Where a stream stays below 0.98 or 0.90, floors.toml says `why`.
+SIEM stores them (sentinel-samples): the share that is read. Where a stream stays below 0.98 or 0.90, floors.toml says
+`why`.
 """
 
 from __future__ import annotations
