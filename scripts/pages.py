@@ -124,13 +124,8 @@ def source_page(log: Source, measured: Mapping[str, Mapping[str, Any]]) -> str:
     lines += [f"| {question} | {answer} |" for question, answer in _coverage(log)]
     lines += _blind_spots(told.blind_spots)
     if measured:
-        lines += [
-            "",
-            "## Measured",
-            "",
-            "Labelled events of others: the least that is accepted. Agreement is of actor,",
-        ]
-        lines += ["action, source address, outcome and time.", ""]
+        what = "Labelled events of others: the least that is accepted. Agreement is of actor, action,"
+        lines += ["", "## Measured", "", what, "source address, outcome and time.", ""]
         lines += ["| stream | records | read | agreement |", "|---|---|---|---|"]
         lines += [
             f"| {name} | {floor['records']} | {floor['parsed']:.2f} | {floor['agreement']:.2f} |"
