@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from wardship.services.explain import Story
     from wardship.services.formats import Column, Listing
 
-_MIN_COLUMN = 6
-_WHOLE = "uid"  # of the column whose cells are never cut
+_ENOUGH = 8, 11  # cells of a text: what says anything at all, and what one likes to read
+_MIN_HEAD = 5  # of the head above a number
+_DAY = len("2026-12-31")  # what is left of an instant where there is no room
+_WHOLE = "uid"  # of the columns whose cells are never cut
 _PIPE_WIDTH = 200  # of a table that nobody looks at on a terminal: wide, so that little is cut
 
 
@@ -58,26 +60,61 @@ def shown(value: Any, column: Column | None = None) -> str:
 
 
 def table(listing: Listing, *, width: int) -> tuple[str, int]:
-    """The listing as an aligned table no wider than `width`, and how many rows it has.
+    """The listing as an aligned table, and how many rows it has.
 
-    Too wide columns are cut with "…", the widest first; the first column keeps what it needs longest. An id is never
-    cut, since the next command needs it: a terminal that is too narrow for the rest breaks the lines instead.
+    It is no wider than `width`: texts are cut with "…", the widest first, and instants to their day. Where that would
+    leave nothing to read, the last columns are left out and named below; they are the less important ones. Numbers and
+    ids are never cut: half a number is wrong, and the next command needs the id.
     """
     columns = [column for column in listing.columns if column.screen]
-    head = [_(column.label) for column in columns]
-    body = [[shown(row.get(column.name), column) for column in columns] for row in listing.rows]
-    widths = [max([cells(head[i]), *(cells(line[i]) for line in body)]) for i in range(len(columns))]
-    room = width - 2 * (len(columns) - 1)
-    elastic = [i for i, column in enumerate(columns) if column.name != _WHOLE]
-    while elastic and sum(widths) > room:
-        place = max(elastic, key=lambda i: widths[i] - (4 if i == 0 else 0))
-        if widths[place] <= _MIN_COLUMN:
-            break
-        widths[place] -= 1
-    right = [column.type in ("integer", "number") for column in columns]
-    lines = [_line(head, widths, right), "  ".join("─" * size for size in widths)]
-    lines += [_line(row, widths, right) for row in body]
-    return "\n".join(lines), len(body)
+    rows = [[shown(row.get(column.name), column) for column in columns] for row in listing.rows]
+    wanted = [
+        max(cells(text) for text in texts) for texts in zip([_(one.label) for one in columns], *rows, strict=True)
+    ]
+    texts = [[row[i] for row in rows] for i in range(len(columns))]
+    least, easy = ([_least(*one, enough) for one in zip(columns, texts, wanted, strict=True)] for enough in _ENOUGH)
+    kept = _that_fit(columns, easy, width)
+    widths = {i: wanted[i] for i in kept}
+    room = width - 2 * (len(kept) - 1)
+    while sum(widths.values()) > room and (elastic := [i for i in kept if widths[i] > least[i]]):
+        widths[max(elastic, key=lambda i: widths[i] - (4 if i == 0 else 0))] -= 1
+    for i in kept:
+        if columns[i].type == "instant" and widths[i] < wanted[i]:
+            widths[i] = least[i]
+            for row in rows:
+                row[i] = row[i][:_DAY]
+        if columns[i].tail:
+            for row in rows:
+                while cells(row[i]) > widths[i]:
+                    row[i] = "…" + row[i][2:]
+    right = [columns[i].type in ("integer", "number") for i in kept]
+    sizes = list(widths.values())
+    lines = [_line([_(columns[i].label) for i in kept], sizes, right), "  ".join("─" * size for size in sizes)]
+    lines += [_line([row[i] for i in kept], sizes, right) for row in rows]
+    if len(kept) < len(columns) and rows:
+        left_out = ", ".join(_(column.label) for i, column in enumerate(columns) if i not in widths)
+        lines += textwrap.wrap(
+            _("No room here for: %(columns)s (--output json has all)") % {"columns": left_out}, width
+        )
+    return "\n".join(lines), len(rows)
+
+
+def _least(column: Column, texts: Sequence[str], wanted: int, enough: int) -> int:
+    """The cells below which a column says nothing, or something wrong."""
+    if column.name == _WHOLE or column.name.endswith(f"_{_WHOLE}"):
+        return wanted
+    if column.type in ("integer", "number"):
+        return min(wanted, max([_MIN_HEAD, *(cells(text) for text in texts)]))
+    return min(wanted, _DAY if column.type in ("instant", "date") else enough)
+
+
+def _that_fit(columns: Sequence[Column], easy: Sequence[int], width: int) -> list[int]:
+    """The places of the columns that fit into `width`: the first, the id, and of the others the first ones."""
+    kept = list(range(len(columns)))
+    optional = [i for i in kept[1:] if columns[i].name not in (_WHOLE, f"subject_{_WHOLE}")]
+    while optional and sum(easy[i] for i in kept) + 2 * (len(kept) - 1) > width:
+        kept.remove(optional.pop())
+    return kept
 
 
 def _line(texts: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:

@@ -58,6 +58,7 @@ class Column:
     label: str
     type: str = "text"  # text, integer, number, boolean, instant, date, or json (written as text outside JSON)
     screen: bool = True  # False: in the files only, a terminal is too narrow
+    tail: bool = False  # True: its end tells most (a path), so a terminal cuts its beginning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

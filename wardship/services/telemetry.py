@@ -46,7 +46,7 @@ STATUS_COLUMNS = (
 INPUT_COLUMNS = (
     Column(name="id", label=N_("No."), type="integer"),
     Column(name="source", label=N_("Log")),
-    Column(name="name", label=N_("What was read")),
+    Column(name="name", label=N_("What was read"), tail=True),
     Column(name="state", label=N_("State")),
     Column(name="events", label=N_("Events"), type="integer"),
     Column(name="duplicates", label=N_("Known already"), type="integer"),
