@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.sources.examples import ALL
 from tests.sources.samples import changed, leaves, made, samples
 from wardship.ingest.quarantine import bad_item
 from wardship.model.activity import Activity
@@ -106,3 +107,18 @@ def test_a_token_in_the_path_of_a_webhook_is_masked() -> None:
     line = f'203.0.113.9 - - [01/Mar/2026:12:00:00 +0000] "POST /hook/{token} HTTP/1.1" 200 12 "-" "curl/8"'
     (found,) = parse("http.access", {"message": line}, DriftLog())
     assert found.resource_id == "/hook/***"
+
+
+def test_free_text_of_a_declared_log_is_masked() -> None:
+    record = {"event": "x.y", "groupId": "g", "created": "2026-03-01T12:00:00Z"}
+    secret = "glpat-" + "a1B2c" * 5
+    (found,) = parse("snyk.audit", {**record, "content": {"after": f"token {secret}", "before": "off"}}, DriftLog())
+    assert found.detail == {"after": "token ***", "before": "off"}
+
+
+def test_a_command_in_a_container_shows_no_password() -> None:
+    words = ["mysql", "--password", "hunter22", "--user=x", "-e", "token=" + "a1B2" * 9, "cat"]
+    record = {**ALL["kubernetes.audit"], "verb": "create", "requestObject": {"command": words}}
+    record["objectRef"] = {"resource": "pods", "subresource": "exec", "name": "web", "namespace": "shop"}
+    (found,) = parse("kubernetes.audit", record, DriftLog())
+    assert found.detail["command"] == ["mysql", "--password", "***", "--user=x", "-e", "token=***", "cat"]

@@ -17,7 +17,8 @@ _MAX_NUMBER = 2**63
 
 def clean(text: str) -> str:
     """Text that every database takes: no NUL, no lone surrogates, at most MAX_TEXT_CHARS."""
-    return text[:MAX_TEXT_CHARS].replace("\x00", "").encode("utf-8", "replace").decode()
+    kept = text[:MAX_TEXT_CHARS].replace("\x00", "")
+    return kept if kept.isascii() else kept.encode("utf-8", "replace").decode()
 
 
 def known(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ _BETWEEN = re.compile(r"[\s,\]}]*")
 _DECODER = json.JSONDecoder()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING = frozenset({"", "-", "none", "null", "n/a", "not available"})
+_LONGEST_NOTHING = max(len(word) for word in _NOTHING)
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -70,7 +71,8 @@ class Row:
     def text(self, *names: str) -> str | None:
         """The first of these fields that holds text or a number; words for "nothing" count as absent."""
         for name in names:
-            if (found := text_of(self._values.get(_folded(name)))) is not None:
+            value = self._values.get(_folded(name))
+            if value is not None and (found := text_of(value)) is not None:
                 return found
         return None
 
@@ -99,7 +101,7 @@ def text_of(value: Any) -> str | None:
     else and for words for nothing."""
     if isinstance(value, str):
         found = without_queries(clean(value.strip()))
-        return None if found.lower() in _NOTHING else found
+        return None if len(found) <= _LONGEST_NOTHING and found.lower() in _NOTHING else found
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return str(value)
     return None

@@ -33,6 +33,8 @@ _LAST_EPOCH_S = 253_402_300_799  # the end of the year 9999
 
 def at(record: Any, path: str) -> Any:
     """What stands at the path; None where there is nothing."""
+    if "." not in path:
+        return record.get(path) if isinstance(record, dict) else None
     for name in path.split("."):
         if not isinstance(record, dict):
             return None
@@ -173,7 +175,7 @@ def _of_iso(given: str) -> datetime | None:
 
 def compact(values: Mapping[str, Any]) -> dict[str, Any]:
     """What `detail` may hold of `values` (`model.activity.small`), lists and the texts in them cut as well."""
-    return small({name: _cut(value) for name, value in values.items()})
+    return small({name: _cut(value) for name, value in values.items() if value is not None})
 
 
 def _cut(value: Any) -> Any:

@@ -266,7 +266,7 @@ def _outcome(action: str, code: int | None) -> Outcome:
 
 
 def _detail(record: dict[str, Any], repository: str | None) -> dict[str, Any]:
-    told: dict[str, Any] = {name: _small_value(record.get(name)) for name in _KEPT}
+    told: dict[str, Any] = {name: _small_value(record[name]) for name in _KEPT if name in record}
     told |= {
         "country": text(record, "actor_location.country_code"),
         "repository": repository,

@@ -14,10 +14,11 @@ from wardship.sdk.connector import Drift
 from wardship.sdk.log_mapping.expressions import Condition, Expression, Fields
 from wardship.sdk.log_mapping.lines import LinePattern, cef, leef, line_pattern, pairs, row, words
 from wardship.sdk.log_mapping.paths import FieldPath
-from wardship.sdk.redact import mask_tokens
+from wardship.sdk.redact import mask_tokens, redact_text
 from wardship.sdk.source import UNNAMED, SourceManifest
 
 MAX_JSON = 4 * 1024 * 1024
+_SHORTEST_SECRET = 12
 CLASSES = {one.name.lower(): one for one in ActivityClass}
 TEXTS = (
     "uid", "actor_id", "actor_name", "session", "on_behalf_of", "credential_id", "service", "operation",
@@ -144,7 +145,7 @@ class MappedLog:
             texts["resource_id"] = mask_tokens(texts["resource_id"])  # a webhook's path is its key
         actor = texts.pop("actor_id", None)
         authority = words_of_ours.get("actor_authority") or self.authority.text(record, drift) or self._unnamed
-        detail = {name: one.text(record, drift) for name, one in fields.detail.items()}
+        detail = {name: _without_secrets(one.text(record, drift)) for name, one in fields.detail.items()}
         return Activity(
             time=time,
             service=texts.pop("service", None) or self.MANIFEST.name,
@@ -165,6 +166,11 @@ class MappedLog:
         """The authority of a record that does not name its own: the kind alone, for the import to complete."""
         told = self.authority.templates[0][0] if self.authority.templates else self.MANIFEST.name
         return str(told).partition(":")[0] + UNNAMED
+
+
+def _without_secrets(text: str | None) -> str | None:
+    """A value for `detail`, which may be free text: its secrets masked. Shorter ones cannot be told from words."""
+    return redact_text(text) if text is not None and len(text) >= _SHORTEST_SECRET else text
 
 
 def line_patterns(texts: Sequence[str]) -> tuple[LinePattern, ...] | None:
