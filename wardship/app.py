@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from wardship.config import resolve_secret
 from wardship.jobs import periodic, schedule
@@ -29,6 +29,9 @@ from wardship.services.rule_folders import rule_folders
 from wardship.store import facts
 from wardship.store.db import Database
 from wardship.store.workspace import SETTINGS_FILE, Workspace, find_workspace
+
+if TYPE_CHECKING:
+    from wardship.services.demo import DemoLog
 
 Clock = Callable[[], datetime]
 Progress = Callable[[str], None]
@@ -136,13 +139,13 @@ def demo_hook_runs(app: App) -> Path:
     return app.workspace.tmp / "hook-runs.jsonl"
 
 
-def demo_logs(app: App) -> Sequence[tuple[str, Path, bool]]:
-    """The audit logs of the made-up organisation that `demo_connections` wrote: (source, folder, whether it is the
-    year before yesterday, of which nobody wants alerts)."""
+def demo_logs(app: App) -> Sequence[DemoLog]:
+    """The audit logs of the made-up organisation, which `demo_connections` wrote."""
+    from wardship.services.demo import DemoLog
     from wardship.sim.demo_logs import HISTORY, LATEST, SOURCES
 
     return [
-        (source, app.workspace.tmp / place / kind, place == HISTORY)
+        DemoLog(source=source, folder=app.workspace.tmp / place / kind, old=place == HISTORY)
         for place in (HISTORY, LATEST)
         for kind, source in SOURCES.items()
     ]

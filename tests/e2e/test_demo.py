@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from tests.conftest import NOW
-from wardship.app import App, demo_connections, demo_hook_runs
+from wardship.app import App, demo_connections, demo_hook_runs, demo_logs
 from wardship.model.finding import Severity
 from wardship.sdk.rule import load_rules
-from wardship.services import evaluate, findings, leaks, scan
+from wardship.services import alerts, demo, evaluate, findings, leaks, scan, telemetry_refresh, use
 from wardship.services.guard import report
 from wardship.store import tables
 
@@ -23,10 +23,14 @@ def _read(folder: Path, *, clean: bool = False) -> App:
     app = App.create(folder, clock=lambda: NOW)
     connections = demo_connections(app, SIZE, clean=clean)
     report.collect(app.workspace, [demo_hook_runs(app)], app.actor)
+    old, new = demo.load_logs(app.workspace, demo_logs(app), actor=app.actor, tell=lambda _log: None)
+    assert old > 30_000
+    assert new > 100
     for connection in connections:
         outcome = scan.read(app.workspace, connection, app.actor, judge=False)
         assert outcome.error is None, outcome
     evaluate.again(app.workspace, actor=app.actor)
+    telemetry_refresh.refresh(app.workspace, actor=app.actor)
     return app
 
 
@@ -156,3 +160,58 @@ def test_reading_the_same_organisation_again_changes_nothing(tmp_path: Path) -> 
 def _count(app: App, table: sa.Table) -> int:
     with app.db.read() as conn:
         return conn.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+
+# ------------------------------------------------------------------ what the audit logs tell
+
+
+def _alerts(app: App) -> dict[str, dict[str, object]]:
+    """The open alerts by the name of who did it."""
+    with app.facts() as facts:
+        return {row["subject"]: dict(row) for row in alerts.rows(app.workspace, facts)}
+
+
+def test_every_story_of_the_logs_is_an_alert(lived_in: App) -> None:
+    raised = _alerts(lived_in)
+    strongest = {name: row["detections"] for name, row in raised.items()}
+    assert "leaked_credential_used" in str(strongest["svc-nightly-export"])
+    assert "use_after_inactivity" in str(strongest["svc-archive-restore"])
+    assert "ended_credential_tried" in str(strongest["quotes-publisher"])
+    assert "new_network" in str(strongest["AcmeIntegrator SaaS"])
+    assert raised["svc-nightly-export"]["severity"] == "critical"
+    assert len(raised) <= 6, "an alert that means nothing"
+
+
+def test_the_provisioning_storm_that_looks_terrible_counts_for_less(lived_in: App) -> None:
+    with lived_in.facts() as facts:
+        signals = [row for row in alerts.signals(lived_in.workspace, facts) if row["subject"] == "deploy-production"]
+    assert signals
+    assert all("provisioning" in str(row["reasons"]) for row in signals)
+    storm = _alerts(lived_in).get("deploy-production")
+    assert storm is None or storm["severity"] in ("low", "medium")
+
+
+def test_the_clean_twin_raises_no_alert(clean: App) -> None:
+    assert _alerts(clean) == {}
+
+
+def test_three_systems_that_share_an_account_are_its_consumers(lived_in: App) -> None:
+    with lived_in.facts() as facts:
+        rows = facts.rows(
+            "SELECT DISTINCT d.consumer FROM dependency AS d JOIN identity AS i ON i.uid = d.identity_uid"
+            " WHERE i.name = 'svc-mainframe-bridge' AND d.source LIKE 'log:%'"
+        )
+        assert {row["consumer"] for row in rows} == {
+            "Boto3, from 192.0.2.0/24",
+            "aws-sdk-java, from 198.51.100.0/24",
+            "aws-sdk-go-v2, from 198.51.100.0/24",
+        }
+
+
+def test_nothing_is_called_unused_that_a_log_shows_in_use(lived_in: App) -> None:
+    with lived_in.facts() as facts:
+        unused = {row["identity_uid"] for row in use.verdicts(facts, verdict="unused", family="identity")}
+        seen = facts.rows("SELECT identity_uid FROM used_permission WHERE last_used_at > ? - INTERVAL 90 DAY", [NOW])
+        assert unused
+        assert not unused & {row["identity_uid"] for row in seen}
+        assert list(use.unmatched(facts)) == []

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wardship.cli import kit
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from wardship.cli.render import Progress
     from wardship.sdk.connector import Connection, SetupGuide
     from wardship.sdk.rule import Rule
+    from wardship.services.demo import DemoLog
     from wardship.services.explain import Story
     from wardship.services.formats import Row
     from wardship.services.scan import Outcome
@@ -152,22 +152,17 @@ def learn_events(app: App) -> None:
     judge_again(app)
 
 
-def read_demo_logs(run: Run, app: App, logs: Sequence[tuple[str, Path, bool]]) -> None:
-    """Imports the logs of the demo: (source, folder, whether only what is usual is learnt from them)."""
-    from wardship.services import telemetry, telemetry_refresh
+def read_demo_logs(run: Run, app: App, logs: Sequence[DemoLog]) -> None:
+    """Imports the logs of the demo and says how many events there were."""
+    from wardship.services import demo
 
-    for old in (True, False):
-        events = 0
-        for source, folder, is_old in logs:
-            if is_old is old:
-                app.progress(_("importing %(log)s") % {"log": source})
-                events += telemetry.load(app.workspace, [folder], source, actor=app.actor).events
-        _clear(app)
-        if old:
-            run.note(_("Imported a year of audit logs: %(n)s events") % {"n": format_number(events)})
-            telemetry_refresh.learn(app.workspace, actor=app.actor)
-        else:
-            run.note(_("Imported what arrived since yesterday: %(n)s events") % {"n": format_number(events)})
+    def tell(log: str) -> None:
+        app.progress(_("importing %(log)s") % {"log": log})
+
+    old, new = demo.load_logs(app.workspace, logs, actor=app.actor, tell=tell)
+    _clear(app)
+    run.note(_("Imported a year of audit logs: %(n)s events") % {"n": format_number(old)})
+    run.note(_("Imported what arrived since yesterday: %(n)s events") % {"n": format_number(new)})
 
 
 def show_story(run: Run, story: Story) -> None:

@@ -136,10 +136,12 @@ def _times(
     ago = min(first_days, 365.0)
     if last_days > ago:
         return
-    while ago > last_days + every_days:
-        yield now - timedelta(days=ago)
-        ago -= every_days * draw.uniform(0.9, 1.1)
-    yield now - timedelta(days=last_days)
+    last = now - timedelta(days=last_days)
+    while ago > last_days + every_days:  # a job has its hour, and some minutes to be late
+        day = now - timedelta(days=ago)
+        yield day.replace(hour=last.hour, minute=draw.randrange(60), second=draw.randrange(60))
+        ago -= every_days
+    yield last
 
 
 # ---------------------------------------------------------------- AWS
@@ -236,7 +238,7 @@ def _sleeper(actor: _Actor, now: datetime, draw: random.Random) -> Iterator[tupl
 def _storm(actor: _Actor, now: datetime, draw: random.Random) -> Iterator[tuple[datetime, Record]]:
     """What the provisioning tool has done every other week for a year, and did yesterday."""
     for at in _times(now, 360, 1.2, 14, draw):
-        for turn in range(24):
+        for turn in range(60):
             service, operation = _STORM[turn % len(_STORM)]
             yield _call(
                 actor,
