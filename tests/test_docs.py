@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from wardship.sdk import registry
+from wardship.sdk.detection import load_detections
+from wardship.sdk.log_mapping import shipped_names
+from wardship.sdk.rule import load_rules
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
@@ -46,6 +50,15 @@ def test_every_make_target_that_the_docs_name_exists() -> None:
     for page in PAGES:
         named = set(re.findall(r"`make ([a-z0-9-]+)", page.read_text(encoding="utf-8")))
         assert named <= targets, f"{page.relative_to(ROOT)} names {named - targets}"
+
+
+def test_the_readme_counts_right() -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    declared = len(shipped_names())
+    assert f"by {len(load_rules())} rules" in text
+    assert f"reads {len(registry.source_names()) - declared} kinds of **audit logs**" in text
+    assert f"and {declared} more by declared mappings" in text
+    assert f"{len(load_detections())} detections" in text
 
 
 def test_every_direct_dependency_has_its_line_of_why() -> None:
