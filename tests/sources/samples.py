@@ -21,9 +21,98 @@ TEXTS = {  # declared logs of lines; those of objects are made from what their m
     **{name: record for name, record in declared.RECORDS.items() if name in shipped_names()},
     "pingfederate.cef": {"message": CEF.format(product="PingFederate")},
 }
-DATABASES = (
-    {"message": "20260301 10:00:00,db1,app,203.0.113.9,5,7,QUERY,shop,'select 1',0"},
-    {"message": "20260301 10:00:00,db1,app,203.0.113.9,5,7,WRITE,shop,orders,"},
+CSVLOG = [
+    NOON.replace("T", " ").replace("Z", " UTC"),
+    "app",
+    "shop",
+    "9",
+    "203.0.113.9:5",
+    "s",
+    "1",
+    "SELECT",
+    "t",
+    "v",
+]
+MORE: tuple[tuple[str, dict[str, Any]], ...] = (  # forms beside the usual one
+    ("mariadb.audit", {"message": "20260301 10:00:00,db1,app,203.0.113.9,5,7,QUERY,shop,'select 1',0"}),
+    ("mariadb.audit", {"message": "20260301 10:00:00,db1,app,203.0.113.9,5,7,WRITE,shop,orders,"}),
+    ("postgresql.log", {"row": [*CSVLOG, "0", "ERROR", "42P01", "relation missing"]}),
+    (
+        "google.workspace",
+        {
+            "alertId": "a1",
+            "createTime": NOON,
+            "type": "Leaked password",
+            "source": "Google identity",
+            "data": {
+                "@type": "type.googleapis.com/google.apps.alertcenter.type.AccountWarning",
+                "email": "a@b.example",
+            },
+        },
+    ),
+    (
+        "github.audit",
+        {
+            "secret_type": "x",
+            "state": "resolved",
+            "resolved_at": NOON,
+            "number": 4,
+            "resolved_by": {"login": "ann"},
+            "html_url": "https://github.com/acme/shop/security/secret-scanning/4",
+        },
+    ),
+    (
+        "ocsf",
+        {
+            "class_uid": 6003,
+            "category_uid": 6,
+            "activity_id": 2,
+            "time": 1772366400000,
+            "status_id": 1,
+            "metadata": {"uid": "u", "product": {"name": "Wardship"}},
+            "api": {"operation": "Get"},
+            "actor": {"user": {"uid": "x", "domain": "aws:1"}},
+            "unmapped": {"detail": {"scopes": ["a"], "b": {"c": "d"}}},
+        },
+    ),
+    (
+        "aws.cloudtrail",
+        {
+            "eventType": "AwsCloudTrailInsight",
+            "eventTime": NOON,
+            "eventID": "i",
+            "recipientAccountId": "1",
+            "insightDetails": {
+                "insightType": "ApiCallRateInsight",
+                "eventSource": "iam.amazonaws.com",
+                "state": "Start",
+            },
+        },
+    ),
+    (
+        "aws.cloudtrail",
+        cloudtrail.event(
+            eventSource="s3.amazonaws.com",
+            eventName="PutBucketPolicy",
+            requestParameters={
+                "bucketName": "b",
+                "bucketPolicy": {"Statement": [{"Effect": "Allow", "Principal": "*"}]},
+            },
+        ),
+    ),
+    (
+        "entra.signin",
+        {
+            "id": "1",
+            "createdDateTime": NOON,
+            "appId": microsoft.signin.APP,
+            "signInEventTypes": ["servicePrincipal"],
+            "status": {"errorCode": 0, "failureReason": "Other."},
+            "servicePrincipalId": microsoft.signin.APP,
+        },
+    ),
+    ("kubernetes.audit", {"message": json.dumps(ALL["kubernetes.audit"])}),
+    ("kubernetes.audit", {**ALL["kubernetes.audit"], "objectRef": {}, "requestURI": "/healthz/etcd"}),
 )
 
 
@@ -36,7 +125,7 @@ def samples() -> Iterator[tuple[str, dict[str, Any]]]:
     )
     yield ("aws.cloudtrail", {"CloudTrailEvent": json.dumps(cloudtrail.EVENT)})
     yield from ((name, record) for name, record in declared.RECORDS.items() if name not in shipped_names())
-    yield from (("mariadb.audit", record) for record in DATABASES)
+    yield from MORE
     yield from ((name, TEXTS.get(name) or made(cast("MappedLog", shipped_log(name)), "x")) for name in shipped_names())
 
 

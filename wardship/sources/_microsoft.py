@@ -237,6 +237,18 @@ def tenant_of(row: Row, *names: str) -> str | None:
     return guid(match[1]) if match else None
 
 
+def opened(record: Mapping[str, Any], *more: str) -> tuple[Row, Row, str | None]:
+    """(what carries the event, the event, its tenant): the first two are one where nothing is wrapped around it.
+
+    `more`: fields of the event that tell the tenant where no other does. In Log Analytics TenantId is the workspace's.
+    """
+    envelope = Row(unwrapped(record))
+    inner = object_of(envelope.value("properties"))
+    row = Row(inner) if inner else envelope
+    named = ("AADTenantId",) if "TimeGenerated" in envelope else ("tenantId", "AADTenantId")
+    return envelope, row, tenant_of(envelope, *named) or tenant_of(row, *named, *more)
+
+
 def actor_id(value: str | None) -> str | None:
     """An id short enough to be one."""
     return value if value and len(value) <= MAX_ID_CHARS else None

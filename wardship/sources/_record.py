@@ -6,6 +6,7 @@ time that is missing makes the whole record unreadable (`instant`), for an event
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,8 @@ from wardship.sdk.redact import redact_text, without_queries
 
 MAX_LIST = 20
 """Entries of a list that go into `detail`: a policy of a thousand members is told by its first ones and their count."""
+
+_MAX_DEPTH, _MAX_KEY = 4, 100  # of what is nested in `detail`
 
 ENVELOPE_TIMES = ("p_event_time", "TimeGenerated", "TimeGenerated [UTC]")
 """When a SIEM (Panther, Log Analytics) says that the event was, for copies that lost the vendor's own field."""
@@ -178,14 +181,19 @@ def compact(values: Mapping[str, Any]) -> dict[str, Any]:
     return small({name: _cut(value) for name, value in values.items() if value is not None})
 
 
-def _cut(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_cut(entry) for entry in value[:MAX_LIST]]
-    if isinstance(value, dict):
-        return {name: _cut(entry) for name, entry in value.items()}
+def _cut(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
         return without_queries(clean(value[:MAX_DETAIL_CHARS]))
-    return value if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)) else None
+    if isinstance(value, list | dict) and depth == _MAX_DEPTH:
+        return None
+    if isinstance(value, list):
+        return [_cut(entry, depth + 1) for entry in value[:MAX_LIST]]
+    if isinstance(value, dict):
+        kept = itertools.islice(value.items(), MAX_LIST)
+        return {clean(str(name)[:_MAX_KEY]): _cut(entry, depth + 1) for name, entry in kept}
+    if isinstance(value, int):
+        return value if abs(value) < 2**63 else None
+    return value if isinstance(value, float) and math.isfinite(value) else None
 
 
 def browser(user_agent: str | None) -> bool | None:

@@ -99,10 +99,11 @@ _READING = re.compile(r"(?:^|/)(?:list|get|read|check|validate|begingetaccess|pe
 _AUTH_TYPES = {
     "accountkey": CredentialType.ACCESS_KEY,
     "sas": CredentialType.TOKEN,
-    "serviceSas": CredentialType.TOKEN,
+    "servicesas": CredentialType.TOKEN,
     "delegationsas": CredentialType.TOKEN,
 }
 _APP_PROOFS = {"1": CredentialType.CLIENT_SECRET, "2": CredentialType.CERTIFICATE}  # claim appidacr / azpacr
+_CAPITAL = re.compile(r"([A-Z])")
 _BODY_WORDS = (
     "roleDefinitionId", "principalId", "principalType", "issuer", "subject", "publicNetworkAccess", "state",
     "allowBlobPublicAccess", "publicAccess",
@@ -374,12 +375,9 @@ def _changed(properties: Row) -> dict[str, Any]:
     body = properties.child("requestbody", "requestBody")
     inner = body.child("properties")
     said = {name: (inner.text(name) or body.text(name)) for name in _BODY_WORDS}
-    found = {_SNAKE.sub(r"_\1", name).lower(): value for name, value in said.items() if value}
+    found = {_CAPITAL.sub(r"_\1", name).lower(): value for name, value in said.items() if value}
     if role := found.pop("role_definition_id", None):
         found["role_id"] = role.rpartition("/")[2].lower()
     if principal := found.pop("principal_id", None):
         found["target_sp"] = principal.lower()
     return found
-
-
-_SNAKE = re.compile(r"([A-Z])")

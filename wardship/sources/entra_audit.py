@@ -75,11 +75,7 @@ def live(connection: Connection) -> LiveLog:
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
     """One change. Raises DataError for one without a time or a name."""
-    envelope = Row(ms.unwrapped(record))
-    inner = ms.object_of(envelope.value("properties"))
-    row = Row(inner) if inner else envelope
-    named = ("AADTenantId",) if "TimeGenerated" in envelope else ("tenantId", "AADTenantId")
-    tenant = ms.tenant_of(envelope, *named) or ms.tenant_of(row, *named)
+    envelope, row, tenant = ms.opened(record)
     operation = envelope.text("operationName") or row.text("activityDisplayName", "Activity") or ""
     targets = row.children("targetResources") or _numbered_targets(row)
     changes = [change for target in targets[:_MAX_TARGETS] for change in _changes(target)]

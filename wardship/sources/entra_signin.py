@@ -99,13 +99,8 @@ def live(connection: Connection) -> LiveLog:
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
     """One sign-in, or one risk detection. Raises DataError for one without a time."""
-    envelope = Row(ms.unwrapped(record))
-    inner = ms.object_of(envelope.value("properties"))
-    row = Row(inner) if inner else envelope
+    envelope, row, tenant = ms.opened(record, "resourceTenantId", "homeTenantId")
     category = (envelope.lower("category", "type") or "").replace("-", "")
-    # In Log Analytics TenantId is the workspace's id.
-    named = ("AADTenantId",) if "TimeGenerated" in envelope else ("tenantId", "AADTenantId")
-    tenant = ms.tenant_of(envelope, *named) or ms.tenant_of(row, *named, "resourceTenantId", "homeTenantId")
     if category in _RISKS:
         return [_risk(envelope, row, tenant)]
     return [_sign_in(envelope, row, tenant, category, drift)]
@@ -118,7 +113,7 @@ def _sign_in(envelope: Row, row: Row, tenant: str | None, category: str, drift: 
     user_id = row.value("userId", "User ID")
     app_name = row.text("servicePrincipalName", "appDisplayName", "Application", "Service principal name")
     sp_id = row.value("servicePrincipalId", "Service principal ID")
-    on_behalf_of = session = None
+    on_behalf_of = None
     if kind in ("servicePrincipal", "managedIdentity"):
         actor = ms.application(tenant, app_id, sp_id)
         name = app_name
@@ -131,7 +126,6 @@ def _sign_in(envelope: Row, row: Row, tenant: str | None, category: str, drift: 
     else:
         actor = ms.person(tenant, user_id, user_name)
         name, actor_kind = user_name or row.text("userDisplayName", "User", "identity"), ActorKind.USER
-    session = row.text("sessionId", "uniqueTokenIdentifier", "correlationId")
     credential_id, credential_type = _credential(row)
     code, outcome = _result(envelope, row)
     interactive = row.flag("isInteractive") if kind.endswith("User") else False
@@ -150,7 +144,7 @@ def _sign_in(envelope: Row, row: Row, tenant: str | None, category: str, drift: 
         actor_id=actor[1],
         actor_name=name,
         actor_kind=actor_kind,
-        session=session,
+        session=row.text("sessionId", "uniqueTokenIdentifier", "correlationId"),
         on_behalf_of=on_behalf_of,
         credential_id=credential_id,
         credential_type=credential_type,
@@ -198,10 +192,10 @@ def _kind(row: Row, category: str, drift: Drift) -> str:
     if found := _CATEGORIES.get(category):
         return found
     said = row.value("signInEventTypes")
-    for word in said if isinstance(said, list) else ():
-        if found := _CATEGORIES.get(str(word).lower()):
+    for word in ms.words(said if isinstance(said, list) else ()):
+        if found := _CATEGORIES.get(word.lower()):
             return found
-        drift.unknown_value("signIn.signInEventTypes", str(word))
+        drift.unknown_value("signIn.signInEventTypes", word)
     if ms.guid(row.value("managedServiceIdentityId")) or row.child("managedIdentity", "managedServiceIdentity").text(
         "associatedResourceId"
     ):

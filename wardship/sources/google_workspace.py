@@ -21,7 +21,6 @@ from wardship.sdk.i18n import N_
 from wardship.sdk.source import LiveLog, SourceManifest
 from wardship.sources._record import (
     MAX_LIST,
-    at,
     browser,
     child,
     children,
@@ -315,7 +314,7 @@ def _outcome(operation: str, told: dict[str, Any]) -> Outcome:
 
 
 def _is_alert(record: dict[str, Any]) -> bool:
-    return "alertId" in record and "type.googleapis.com/google.apps.alertcenter" in str(at(record, "data.@type"))
+    return "alertId" in record and "type.googleapis.com/google.apps.alertcenter" in (text(record, "data.@type") or "")
 
 
 def _alert(record: dict[str, Any]) -> Activity:

@@ -60,11 +60,7 @@ def claims(record: dict[str, Any]) -> bool:
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
     """One call. Raises DataError for one without a time or an address."""
-    envelope = Row(ms.unwrapped(record))
-    inner = ms.object_of(envelope.value("properties"))
-    row = Row(inner) if inner else envelope
-    named = ("AadTenantId",) if "TimeGenerated" in envelope else ("tenantId", "AadTenantId")
-    tenant = ms.tenant_of(envelope, *named) or ms.tenant_of(row, *named)
+    envelope, row, tenant = ms.opened(record)
     method, path = (row.text("requestMethod") or "").upper(), _path(row.text("requestUri"))
     app_id, user, sp = ms.guid(row.value("appId")), ms.guid(row.value("userId")), row.value("servicePrincipalId")
     actor = ms.application(tenant, app_id, sp)

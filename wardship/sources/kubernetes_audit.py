@@ -124,7 +124,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
         credential_type=CredentialType.ACCESS_KEY.value if key else CredentialType.TOKEN.value if token else None,
         service=text(target, "apiGroup") or "kubernetes",
         operation=f"{verb or 'request'} {what}" if what else (verb or "request"),
-        mutating=None if verb is None else verb.lower() not in _READS,
+        mutating=_mutating(verb, resource),
         resource_type=what,
         resource_id=_id(target) or (uri.path[:2_000] or None if uri else None),
         resource_name=name,
@@ -241,6 +241,13 @@ def _text_of(value: Any) -> str | None:
 
 
 # ------------------------------------------------------------------ what
+
+
+def _mutating(verb: str | None, resource: str | None) -> bool | None:
+    """A review is created to ask who somebody is, or what they may do; nothing stays of it."""
+    if verb is None:
+        return None
+    return verb.lower() not in _READS and not (resource or "").endswith("reviews")
 
 
 def _class(resource: str | None, code: int | None) -> ActivityClass:

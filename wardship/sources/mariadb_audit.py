@@ -91,7 +91,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
 def _line(record: Mapping[str, Any]) -> list[str] | None:
     """time, server, user, host, connection, query, operation, database, object, result; the object may hold commas."""
     line = record.get("message")
-    if not isinstance(line, str) or line[:8].isdecimal() is False:
+    if not isinstance(line, str) or not line[:8].isdecimal():
         return None
     try:
         cells = next(csv.reader([line[:100_000]], quotechar="'", escapechar="\\", doublequote=False), [])

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
+from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.i18n import N_
 from wardship.sdk.ocsf import PRODUCT, UNKNOWN
 from wardship.sdk.source import UNNAMED, SourceManifest
-from wardship.sources._record import at, child, children, flag, identifier, instant_of, number, text
+from wardship.sources._record import at, child, children, compact, flag, identifier, instant_of, number, text
 
 MANIFEST = SourceManifest(
     name="ocsf",
@@ -40,7 +40,7 @@ MANIFEST = SourceManifest(
 )
 
 _CLASSES = {int(one): one for one in ActivityClass} | {6004: ActivityClass.WEB_RESOURCES_ACTIVITY}
-_OURS = {1: Outcome.SUCCESS, 2: Outcome.FAILURE}
+_STATUSES = {1: Outcome.SUCCESS, 2: Outcome.FAILURE}
 _READS = {  # activity ids that change nothing; a class without a line here: not told
     ActivityClass.API_ACTIVITY: (2,),
     ActivityClass.WEB_RESOURCES_ACTIVITY: (2, 5, 7),
@@ -118,7 +118,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
             user_agent=text(record, "http_request.user_agent") or text(unmapped, "user_agent"),
             outcome=_outcome(record),
             outcome_code=text(record, "status_code", "api.response.error", "http_response.code"),
-            detail=small(
+            detail=compact(
                 {
                     "source": text(record, "metadata.log_name", "metadata.product.name"),
                     "error": text(record, "api.response.error"),
@@ -201,7 +201,7 @@ def _named(record: Mapping[str, Any], *names: str) -> str | None:
 
 
 def _outcome(record: Mapping[str, Any]) -> Outcome:
-    found = _OURS.get(number(record, "status_id") or 0)
+    found = _STATUSES.get(number(record, "status_id") or 0)
     if found:
         return found
     word = (text(record, "status") or "").casefold()

@@ -253,10 +253,13 @@ def _csv_row(line: str) -> dict[str, Any] | None:
 
 def _of_cells(cells: Any) -> dict[str, Any] | None:
     """The columns of a row that was read of a csvlog file; None: it is of something else."""
-    if not isinstance(cells, list) or len(cells) < 14 or not str(cells[12]).isalnum():
+    if not isinstance(cells, list) or len(cells) < 14:
+        return None
+    severity, state = cells[11:13]
+    if not isinstance(severity, str) or not isinstance(state, str) or not state.isalnum():
         return None
     severities = _EVENTS | _CONTINUED | {"NOTICE", "INFO", "DEBUG"}
-    return dict(zip(_COLUMNS, cells, strict=False)) if str(cells[11]).rstrip("12345") in severities else None
+    return dict(zip(_COLUMNS, cells, strict=False)) if severity.rstrip("12345") in severities else None
 
 
 def _cells(line: str) -> list[str] | None:

@@ -85,4 +85,8 @@ def _follow(value: Any, steps: tuple[Step, ...]) -> Any:
 def _chosen(value: Any, key: str, wanted: str) -> Any:
     if not isinstance(value, list):
         return None
-    return next((one for one in value[:_MAX_LIST] if isinstance(one, dict) and str(one.get(key)) == wanted), None)
+    return next((one for one in value[:_MAX_LIST] if isinstance(one, dict) and _says(one.get(key), wanted)), None)
+
+
+def _says(value: Any, wanted: str) -> bool:
+    return value == wanted or (isinstance(value, int) and abs(value) < 10**18 and str(value) == wanted)
