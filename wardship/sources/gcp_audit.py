@@ -155,6 +155,7 @@ def live(connection: Connection) -> LiveLog:
 
 
 def claims(record: dict[str, Any]) -> bool:
+    """An entry of an audit log: by the log's name, or by a payload of the type AuditLog."""
     if is_flattened(record, "payload__type", "payload_methodName"):
         return True
     log = text(record, "logName", "log_name", "logname") or ""
@@ -167,6 +168,7 @@ def claims(record: dict[str, Any]) -> bool:
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
+    """One call. None of an entry that is no audit log's. Raises DataError for one without a method or a time."""
     entry = _entry(record)
     if entry is None:
         return

@@ -131,6 +131,7 @@ def live(connection: Connection) -> LiveLog:
 
 
 def claims(record: dict[str, Any]) -> bool:
+    """An event has an action, a time and an owner or an actor; an alert its own fields."""
     if _alert_kind(record):
         return True
     action = record.get("action")
@@ -142,6 +143,7 @@ def claims(record: dict[str, Any]) -> bool:
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
+    """One event, or an alert as it stands. Raises DataError for an event without an action or a time."""
     kind = _alert_kind(record)
     if kind:
         yield _alert(kind, record)

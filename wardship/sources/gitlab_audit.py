@@ -76,10 +76,12 @@ def live(connection: Connection) -> LiveLog:
 
 
 def claims(record: dict[str, Any]) -> bool:
+    """An event names its author and the entity that it belongs to."""
     return "author_id" in record and "entity_type" in record and ("entity_id" in record or "details" in record)
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
+    """One event. Raises DataError for one that tells neither a type nor a change, or no time."""
     details = child(record, "details") or child(record, "detail")
     both = {**details, **{name: value for name, value in record.items() if value is not None}}
     operation = text(both, "event_type", "event_name") or _sentence(both)

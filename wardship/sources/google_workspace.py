@@ -138,12 +138,14 @@ def live(connection: Connection) -> LiveLog:
 
 
 def claims(record: dict[str, Any]) -> bool:
+    """An activity of the Reports API, or an alert of the Alert Center."""
     if record.get("kind") == "admin#reports#activity" or _is_alert(record):
         return True
     return "applicationName" in child(record, "id") and ("events" in record or "name" in record)
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
+    """Each event of the activity, or the alert. Raises DataError for one without events, a name or a time."""
     if _is_alert(record):
         yield _alert(record)
         return

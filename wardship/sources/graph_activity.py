@@ -52,6 +52,7 @@ _KEYED = re.compile(r"\([^)]{0,500}\)")
 
 
 def claims(record: dict[str, Any]) -> bool:
+    """A call by its category, or by the columns that only this table has together."""
     row = Row(ms.unwrapped(record))
     if (row.lower("category", "type") or "") == "microsoftgraphactivitylogs":
         return True

@@ -81,6 +81,7 @@ _POD = "authentication.kubernetes.io/pod-name"
 
 
 def claims(record: dict[str, Any]) -> bool:
+    """An Event of audit.k8s.io, whatever is wrapped around it."""
     try:
         return _event(record) is not None
     except DataError:
@@ -88,6 +89,9 @@ def claims(record: dict[str, Any]) -> bool:
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
+    """One request, told at its last stage; none of the stages before. Raises DataError for one that cannot be read, says
+    neither verb nor address, or has no time.
+    """
     event = _event(record)
     if event is None:
         return

@@ -141,6 +141,7 @@ def live(connection: Connection) -> LiveLog:
 
 
 def claims(record: dict[str, Any]) -> bool:
+    """An event has a type and an actor; a row of Log Analytics columns of both."""
     if is_flattened(record, "eventType", "legacyEventType"):
         return "actor_id_s" in record or "outcome_result_s" in record
     event = _event(record)
@@ -148,6 +149,7 @@ def claims(record: dict[str, Any]) -> bool:
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
+    """One event. Raises DataError for one without a type or a time."""
     event = _event(record)
     kind = text(event, "eventType")
     if kind is None:

@@ -141,10 +141,14 @@ def live(connection: Connection) -> LiveLog:
 
 
 def claims(record: dict[str, Any]) -> bool:
+    """A record of one of the forms of `_row`."""
     return _row(record) is not None
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
+    """One event or setup change; none of a heading that stands in the middle of a file. Raises DataError for one without
+    a type, an action or a time.
+    """
     row = _row(record)
     if row is None or row.get("EVENT_TYPE") == "EVENT_TYPE":  # the heading of a file that was appended to another
         return

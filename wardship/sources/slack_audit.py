@@ -103,6 +103,7 @@ def live(connection: Connection) -> LiveLog:
 
 
 def claims(record: dict[str, Any]) -> bool:
+    """An entry has an action, an actor with a type, and what it was done to or where."""
     if is_flattened(record, "actor_user_id", "actor_type") and is_flattened(record, "date_create", "entity_type"):
         return "action_s" in record
     return (
@@ -114,6 +115,7 @@ def claims(record: dict[str, Any]) -> bool:
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
+    """One entry. Raises DataError for one without an action or a time."""
     event = unflatten(record, _COLUMNS) if is_flattened(record, "action") and "action" not in record else record
     action = text(event, "action")
     if action is None:
