@@ -186,7 +186,7 @@ def test_the_provisioning_storm_that_looks_terrible_counts_for_less(lived_in: Ap
     with lived_in.facts() as facts:
         signals = [row for row in alerts.signals(lived_in.workspace, facts) if row["subject"] == "deploy-production"]
     assert signals
-    assert all("provisioning" in str(row["reasons"]) for row in signals)
+    assert all("provisioner:Terraform" in str(row["reasons"]) for row in signals)
     storm = _alerts(lived_in).get("deploy-production")
     assert storm is None or storm["severity"] in ("low", "medium")
 
