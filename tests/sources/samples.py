@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from tests.sources import test_aws_cloudtrail as cloudtrail
+from tests.sources import test_azure_activity as azure
 from tests.sources import test_declared_logs as declared
-from tests.sources import test_microsoft_robustness as microsoft
+from tests.sources import test_entra_audit as audit
+from tests.sources import test_entra_signin as signin
+from tests.sources import test_m365_audit as m365
+from tests.sources import test_windows_security as windows
 from tests.sources.examples import ALL
 from wardship.sdk.log_mapping import MappedLog, shipped_log, shipped_names
 from wardship.sdk.log_mapping.expressions import Condition
@@ -20,6 +24,37 @@ CEF = "CEF:0|T|{product}|1.0|100|Signed in|5|duid=ann src=203.0.113.9 rt=Mar 01 
 TEXTS = {  # declared logs of lines; those of objects are made from what their mapping reads
     **{name: record for name, record in declared.RECORDS.items() if name in shipped_names()},
     "pingfederate.cef": {"message": CEF.format(product="PingFederate")},
+}
+MICROSOFT: dict[str, list[dict[str, Any]]] = {
+    "entra.signin": [
+        signin.service_principal(servicePrincipalCredentialKeyId=signin.KEY),
+        signin.exported("NonInteractiveUserSignInLogs", userId=signin.USER, appId=signin.APP),
+        signin.exported("UserRiskEvents", userId=signin.USER, riskEventType="x", keyIds=["a"]),
+    ],
+    "entra.audit": [
+        audit.event(
+            "Add service principal credentials", {"KeyDescription": ("[]", json.dumps([audit.key(audit.APP)]))}
+        ),
+        audit.event("Update application", {"FederatedIdentityCredentials": (None, '[{"Subject": "s"}]')}),
+    ],
+    "azure.activity": [azure.api(properties={"requestbody": "{}"}), {"message": json.dumps(azure.api()) * 2}],
+    "graph.activity": [
+        {
+            "category": "MicrosoftGraphActivityLogs",
+            "time": signin.AT,
+            "properties": {"requestMethod": "GET", "requestUri": "https://g/v1.0/me", "appId": signin.APP},
+        }
+    ],
+    "m365.audit": [
+        m365.event("New-InboxRule", Parameters=m365.parameters(ForwardTo="a@b.c"), Actor=[{"ID": "x", "Type": 5}]),
+        {"RecordType": 1, "CreationDate": "3/1/2026 9:05:00 PM", "AuditData": json.dumps(m365.event("Set-Mailbox"))},
+        m365.event("Update user.", "AzureActiveDirectory", ModifiedProperties=[{"Name": "a", "NewValue": "[]"}]),
+    ],
+    "windows.security": [
+        *windows.FORMS.values(),
+        windows.samba("Authentication", eventId=4624, remoteAddress="ipv4:1.2.3.4:1", becameSid=windows.SID),
+        windows.samba("dsdbChange", attributes={"servicePrincipalName": {"actions": [{"values": [{"value": "x"}]}]}}),
+    ],
 }
 CSVLOG = [
     NOON.replace("T", " ").replace("Z", " UTC"),
@@ -105,10 +140,10 @@ MORE: tuple[tuple[str, dict[str, Any]], ...] = (  # forms beside the usual one
         {
             "id": "1",
             "createdDateTime": NOON,
-            "appId": microsoft.signin.APP,
+            "appId": signin.APP,
             "signInEventTypes": ["servicePrincipal"],
             "status": {"errorCode": 0, "failureReason": "Other."},
-            "servicePrincipalId": microsoft.signin.APP,
+            "servicePrincipalId": signin.APP,
         },
     ),
     ("kubernetes.audit", {"message": json.dumps(ALL["kubernetes.audit"])}),
@@ -118,7 +153,7 @@ MORE: tuple[tuple[str, dict[str, Any]], ...] = (  # forms beside the usual one
 
 def samples() -> Iterator[tuple[str, dict[str, Any]]]:
     """(source, record) of each."""
-    yield from ((name, record) for name, records in microsoft.SAMPLES.items() for record in records)
+    yield from ((name, record) for name, records in MICROSOFT.items() for record in records)
     yield from ALL.items()
     yield from (
         ("aws.cloudtrail", record) for record in (cloudtrail.EVENT, cloudtrail.event(userIdentity=cloudtrail.ROLE))

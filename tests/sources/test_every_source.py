@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.sources.examples import ALL
+from tests.sources.odd import bent
 from tests.sources.samples import changed, leaves, made, samples
 from wardship.ingest.quarantine import bad_item
-from wardship.model.activity import Activity
+from wardship.model.activity import FIELDS, MAX_DETAIL_CHARS, Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import DriftLog
 from wardship.sdk.log_mapping import MappedLog
@@ -20,6 +25,7 @@ from wardship.sdk.told import told
 
 SAMPLES = list(samples())
 IDS = [f"{name}-{number}" for number, (name, _record) in enumerate(SAMPLES)]
+KINDS = {type(None), bool, str, datetime, ActivityClass, ActorKind, Outcome}
 CANARIES = ("Canary0" + "aA1" * 9, "Canary1" + "bB2" * 9, "Canary2" + "cC3" * 9, "Canary3" + "dD4" * 9)
 ADDRESS = (
     f"https://ann:{CANARIES[0]}@h.example/p?access_token={CANARIES[1]}&X-Amz-Signature={CANARIES[2]}"
@@ -100,6 +106,55 @@ def test_a_bomb_in_any_place_gives_activities_nothing_or_a_reason_at_once(name: 
             except DataError:
                 continue
     assert time.process_time() - began < 0.05 * count, "a record of this size takes far too long"
+
+
+def check(name: str, record: dict[str, Any]) -> None:
+    """The record gives activities that any database takes, nothing, or a DataError."""
+    assert source(name).claims(record) in (True, False)
+    try:
+        found = parse(name, record, DriftLog())
+    except DataError:
+        return
+    for one in found:
+        assert one.operation
+        values = {field: getattr(one, field) for field in FIELDS if field != "detail"}
+        assert {type(value) for value in values.values()} <= KINDS
+        assert "\x00" not in "".join(str(value) for value in values.values()).encode().decode()  # no lone surrogate
+        detail = json.dumps(dict(one.detail), allow_nan=False)
+        assert len(detail) < 100_000
+        assert "\\u0000" not in detail
+        assert "\\ud800" not in detail
+        assert all(len(text) <= MAX_DETAIL_CHARS for text in texts(one.detail))
+
+
+def texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for entry in value.values():
+            yield from texts(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from texts(entry)
+
+
+@pytest.mark.parametrize(("name", "record"), SAMPLES, ids=IDS)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_an_odd_record_gives_activities_nothing_or_a_reason(
+    name: str, record: dict[str, Any], data: st.DataObject
+) -> None:
+    check(name, data.draw(bent(record)))
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize(("name", "record"), SAMPLES, ids=IDS)
+@settings(max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_many_odd_records_give_activities_nothing_or_a_reason(
+    name: str, record: dict[str, Any], data: st.DataObject
+) -> None:
+    check(name, data.draw(bent(record)))
 
 
 def test_a_token_in_the_path_of_a_webhook_is_masked() -> None:

@@ -293,8 +293,8 @@ def application_kind(app_id: Any, owner_tenant: Any = None) -> ActorKind:
 
 
 def words(values: Iterable[Any]) -> list[str]:
-    """Texts without doubles, in order, at most MAX_ITEMS: what a list in `detail` may hold."""
-    found = dict.fromkeys(text for value in values if (text := text_of(value)))
+    """Texts without doubles, in order and cut, at most MAX_ITEMS: what a list in `detail` may hold."""
+    found = dict.fromkeys(text[:500] for value in values if (text := text_of(value)))
     return list(found)[:MAX_ITEMS]
 
 

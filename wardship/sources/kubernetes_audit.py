@@ -89,8 +89,9 @@ def claims(record: dict[str, Any]) -> bool:
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
-    """One request, told at its last stage; none of the stages before. Raises DataError for one that cannot be read, says
-    neither verb nor address, or has no time.
+    """One request, told at its last stage; none of the stages before.
+
+    Raises DataError for one that cannot be read, that says neither verb nor address, or has no time.
     """
     event = _event(record)
     if event is None:

@@ -146,8 +146,9 @@ def claims(record: dict[str, Any]) -> bool:
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
-    """One event or setup change; none of a heading that stands in the middle of a file. Raises DataError for one without
-    a type, an action or a time.
+    """One event or setup change; none of a heading that stands in the middle of a file.
+
+    Raises DataError for one without a type, an action or a time.
     """
     row = _row(record)
     if row is None or row.get("EVENT_TYPE") == "EVENT_TYPE":  # the heading of a file that was appended to another
