@@ -16,7 +16,7 @@ from tests.store.seed import put, use
 from tests.store.test_facts import facts
 from tests.store.test_facts_secrets import Statements
 from wardship.model.baseline import STATE
-from wardship.store import telemetry_tables
+from wardship.store import tables, telemetry_tables
 from wardship.store.db import Database
 from wardship.store.engine import Table
 from wardship.store.facts import Logs, Period, write_snapshot
@@ -258,6 +258,134 @@ def test_an_id_that_two_identities_claim_names_neither(estate: Estate) -> None:
     assert estate.verdict(estate.user)[0] != "used"
 
 
+def test_whom_an_unclear_id_may_name_is_not_called_unused(estate: Estate) -> None:
+    estate.log(days(120, 1))
+    estate.data_events()
+    twin = estate.identity("arn:user/twin", UNIQUE)
+    estate.did(on=TODAY - timedelta(days=20), key=None, used_at=f"{TODAY - timedelta(days=20)}T12:00:00")
+    assert estate.verdict(estate.user) == ("insufficient", "id_not_exact")
+    assert estate.verdict(twin) == ("insufficient", "id_not_exact")
+    assert estate.verdict(estate.key) == ("insufficient", "credential_not_named")
+
+
+def test_an_unclear_use_before_the_needed_time_changes_nothing(estate: Estate) -> None:
+    estate.log(days(120, 1))
+    estate.data_events()
+    estate.identity("arn:user/twin", UNIQUE)
+    estate.did(on=TODAY - timedelta(days=100), key=None)
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+
+
+def test_whose_name_a_log_uses_without_an_id_is_not_called_unused(estate: Estate) -> None:
+    estate.log(days(120, 1))
+    estate.data_events()
+    other = estate.identity("arn:user/other", "AIDA-QUIET", name="other")
+    estate.did("Deploy-Bot", on=TODAY - timedelta(days=5), key=None, authority=f"aws.cloudtrail:{ACCOUNT}")
+    bot = estate.identity("arn:user/bot", "AIDA-BOT", name="deploy-bot")
+    assert estate.verdict(bot) == ("insufficient", "id_not_exact")
+    assert estate.verdict(other) == ("unused", "not_used_in_time")
+
+
+def test_a_key_id_that_two_credentials_have_leaves_both_open(estate: Estate) -> None:
+    estate.log(days(120, 1))
+    estate.data_events()
+    again = put(
+        estate.conn, "credential", "k1-again", authority=AWS, holder_uid=estate.user, public_id=KEY, type="access_key",
+        created_at=OLD,
+    )  # fmt: skip
+    estate.did(on=TODAY - timedelta(days=5))
+    assert estate.verdict(estate.key) == ("insufficient", "id_not_exact")
+    assert estate.verdict(again) == ("insufficient", "id_not_exact")
+
+
+@pytest.mark.parametrize(
+    "copy", [{"type": "stored_secret"}, {"type": "access_key", "presence": "gone"}], ids=["in a vault", "gone"]
+)
+def test_a_copy_of_a_key_does_not_take_its_use(estate: Estate, copy: dict[str, str]) -> None:
+    estate.log(days(120, 1))
+    put(estate.conn, "credential", "copy", authority=AWS, holder_uid=estate.user, public_id=KEY, created_at=OLD, **copy)
+    estate.did(on=TODAY - timedelta(days=5))
+    assert estate.verdict(estate.key) == ("used", "used_in_time")
+
+
+def test_a_key_used_long_ago_is_not_unused_while_later_events_name_no_key(estate: Estate) -> None:
+    estate.log(days(300, 1))
+    estate.data_events()
+    estate.did(on=TODAY - timedelta(days=200))
+    assert estate.verdict(estate.key) == ("unused", "not_used_in_time")
+    estate.did(on=TODAY - timedelta(days=5), key=None)
+    assert estate.verdict(estate.key) == ("insufficient", "credential_not_named")
+
+
+def test_a_refused_stream_is_not_covered_by_another(estate: Estate) -> None:
+    estate.data_events()
+    estate.log(days(120, 1))
+    window(estate, NOW - timedelta(days=130), NOW, stream="eu-west-1")
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+    window(estate, NOW - timedelta(days=30), NOW, stream="us-east-1", complete=False, problem="no permission")
+    assert estate.verdict(estate.user) == ("insufficient", "log_refused")
+    (row,) = estate.read("log_coverage")
+    assert row["problem"] == "no permission"
+    window(estate, NOW - timedelta(days=30), NOW, stream="us-east-1")
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+    (row,) = estate.read("log_coverage")
+    assert row["problem"] is None
+
+
+def test_days_declared_complete_end_the_doubt_of_a_refused_stream(estate: Estate) -> None:
+    estate.data_events()
+    estate.log([TODAY - timedelta(days=120)])
+    window(estate, NOW - timedelta(days=130), NOW, stream="eu-west-1")
+    window(estate, NOW - timedelta(days=130), NOW, stream="us-east-1", complete=False, problem="no permission")
+    window(estate, NOW - timedelta(days=130), NOW)
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+
+
+def test_files_of_a_log_that_is_refused_live_count_as_files_do(estate: Estate) -> None:
+    estate.data_events()
+    estate.log(days(120, 1))
+    window(estate, NOW - timedelta(days=90), NOW, stream="eu-west-1", complete=False, problem="no permission")
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+
+
+def test_a_quiet_day_is_covered_when_every_stream_was_read(estate: Estate) -> None:
+    estate.data_events()
+    estate.log([TODAY - timedelta(days=120)])
+    window(estate, NOW - timedelta(days=130), NOW, stream="eu-west-1")
+    window(estate, NOW - timedelta(days=20), NOW, stream="us-east-1")
+    assert estate.verdict(estate.user) == ("insufficient", "log_has_holes")
+    window(estate, NOW - timedelta(days=130), NOW - timedelta(days=20), stream="us-east-1")
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+
+
+def test_short_readings_one_after_the_other_cover_whole_days(estate: Estate) -> None:
+    estate.data_events()
+    estate.log([TODAY - timedelta(days=120)])
+    for hours in range(0, 24 * 100, 7):
+        end = NOW - timedelta(hours=hours)
+        window(estate, end - timedelta(hours=7), end, stream="eu-west-1")
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+
+
+def test_what_is_still_to_come_is_not_complete(estate: Estate) -> None:
+    window(estate, NOW - timedelta(days=10), NOW + timedelta(days=9_000))
+    (row,) = estate.read("log_coverage")
+    assert (row["covered_days"], row["last_day"]) == (9, TODAY - timedelta(days=1))
+
+
+def test_an_identity_in_two_systems_is_unused_when_both_were_watched(estate: Estate) -> None:
+    other = "aws:222222222222"
+    put(estate.conn, "system", other, authority=other, kind="aws_account")
+    part = put(estate.conn, "identity", "arn:user/part", authority=other, rank=1, created_at=OLD)
+    estate.conn.execute(tables.resolution.insert().values(uid=part, identity_uid=estate.user, evidence="the same"))
+    estate.data_events()
+    estate.log(days(120, 1))
+    assert estate.verdict(estate.user) == ("insufficient", "no_log")
+    estate.log(days(120, 1), account="222222222222")
+    estate.did("AIDA-FAR", on=TODAY - timedelta(days=3), key=None, authority=other)
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+
+
 def test_consumers_of_a_key_are_dependencies(estate: Estate) -> None:
     estate.log(days(10, 1))
     estate.consumed("aws-cli", "192.0.2.0/24", days=8)
@@ -277,12 +405,20 @@ def test_the_same_state_gives_the_same_snapshot(estate: Estate) -> None:
 
 
 def window(
-    estate: Estate, start: datetime, end: datetime, *, complete: bool = True, problem: str | None = None
+    estate: Estate,
+    start: datetime,
+    end: datetime,
+    *,
+    complete: bool = True,
+    problem: str | None = None,
+    stream: str = "",
+    authority: str = AWS,
+    source: str = "aws.cloudtrail",
 ) -> None:
     table = telemetry_tables.telemetry_window
     estate.conn.execute(
         table.insert().values(
-            source="aws.cloudtrail", authority=AWS, stream="", start_at=start, end_at=end, complete=complete,
+            source=source, authority=authority, stream=stream, start_at=start, end_at=end, complete=complete,
             problem=problem, said_by="sync", recorded_at=NOW,
         )
     )  # fmt: skip

@@ -21,6 +21,7 @@ USE_REASONS = (
     "too_new",
     "period_not_seen",
     "credential_not_named",
+    "id_not_exact",
     "data_events_off",
     "reads_not_logged",
     "log_has_holes",

@@ -118,6 +118,7 @@ _REASONS = {
     "too_new": N_("younger than the time to be watched"),
     "period_not_seen": N_("a business period was not watched"),
     "credential_not_named": N_("its holder's events do not name the credential"),
+    "id_not_exact": N_("the log names it by an id or name that is not its alone"),
     "data_events_off": N_("the log holds no data events"),
     "reads_not_logged": N_("the log holds no reads"),
     "log_has_holes": N_("days are missing from the log"),

@@ -73,13 +73,15 @@ SELECT identity_uid, json_extract_string(pair, '$[0]') AS authority, json_extrac
 FROM (SELECT identity_uid, unnest(from_json(aliases, '["JSON"]')) AS pair FROM part WHERE aliases <> '[]')
 GROUP BY ALL;
 
+-- Every exact id under which somebody may act, and whose it is said to be.
+CREATE TABLE claimed AS
+SELECT authority, native_id, identity_uid FROM part
+UNION
+SELECT authority, native_id, identity_uid FROM alias_of;
+
 -- An id that two identities claim (their merge was undone) says nothing about either.
-CREATE VIEW fact_identity_alias AS
+CREATE TABLE fact_identity_alias AS
 SELECT authority, native_id, min(identity_uid) AS identity_uid
-FROM (
-    SELECT authority, native_id, identity_uid FROM part
-    UNION ALL
-    SELECT authority, native_id, identity_uid FROM alias_of
-)
+FROM claimed
 GROUP BY authority, native_id
-HAVING count(DISTINCT identity_uid) = 1;
+HAVING count(*) = 1;

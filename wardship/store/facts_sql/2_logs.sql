@@ -13,7 +13,87 @@ SELECT DISTINCT a.authority AS issued_by, s.authority
 FROM (SELECT DISTINCT authority FROM state_actor_day) AS a
 JOIN raw_system AS s ON a.authority = s.authority OR starts_with(a.authority, s.authority || ':');
 
--- Days of which a log is known to hold something, or was read completely: midnight to midnight, UTC.
+-- What was read completely, stream by stream; readings that touch are one. What is still to come is not complete.
+CREATE TABLE read_span AS
+SELECT authority, source, stream, min(start_at) AS start_at, max(end_at) AS end_at
+FROM (
+    SELECT
+        *,
+        sum(CAST(coalesce(start_at > reach, FALSE) AS INTEGER))
+            OVER (PARTITION BY authority, source, stream ORDER BY start_at, end_at ROWS UNBOUNDED PRECEDING) AS span
+    FROM (
+        SELECT
+            w.authority,
+            w.source,
+            w.stream,
+            w.start_at,
+            least(w.end_at, CAST(a.today AS TIMESTAMP)) AS end_at,
+            max(w.end_at) OVER (
+                PARTITION BY w.authority, w.source, w.stream ORDER BY w.start_at, w.end_at
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) AS reach
+        FROM raw_telemetry_window AS w
+        CROSS JOIN as_of AS a
+        WHERE w.complete AND w.start_at < CAST(a.today AS TIMESTAMP)
+    )
+)
+GROUP BY authority, source, stream, span;
+
+-- Midnight to midnight, UTC.
+CREATE TABLE read_day AS
+SELECT authority, source, stream, CAST(day AS DATE) AS day
+FROM (
+    SELECT
+        authority,
+        source,
+        stream,
+        unnest(
+            generate_series(
+                CAST(CAST(start_at + INTERVAL 23 HOUR + INTERVAL 59 MINUTE AS DATE) AS TIMESTAMP),
+                CAST(CAST(end_at AS DATE) AS TIMESTAMP) - INTERVAL 1 DAY,
+                INTERVAL 1 DAY
+            )
+        ) AS day
+    FROM read_span
+)
+GROUP BY ALL;
+
+-- A log that is read in streams (regions, categories) is complete on the days of which all of them are.
+CREATE TABLE whole_day AS
+SELECT authority, source, day FROM read_day WHERE stream = ''
+UNION
+SELECT r.authority, r.source, r.day
+FROM read_day AS r
+JOIN (
+    SELECT authority, source, count(DISTINCT stream) AS streams FROM raw_telemetry_window WHERE stream <> '' GROUP BY authority, source
+) AS k ON k.authority = r.authority AND k.source = r.source
+WHERE r.stream <> ''
+GROUP BY r.authority, r.source, r.day
+HAVING count(*) = any_value(k.streams);
+
+-- Days of which one stream was refused while others of that log are read: that those hold events says nothing of it.
+-- Where all are refused, what there is came from files and is taken as any file is.
+CREATE TABLE blind_day AS
+SELECT r.authority, r.source, r.day
+FROM (
+    SELECT authority, source, stream, CAST(day AS DATE) AS day
+    FROM (
+        SELECT
+            w.authority,
+            w.source,
+            w.stream,
+            unnest(generate_series(date_trunc('day', w.start_at), least(w.end_at, CAST(a.today AS TIMESTAMP)), INTERVAL 1 DAY)) AS day
+        FROM raw_telemetry_window AS w
+        CROSS JOIN as_of AS a
+        WHERE NOT w.complete AND w.stream <> ''
+    )
+    GROUP BY ALL
+) AS r
+SEMI JOIN read_span AS o ON o.authority = r.authority AND o.source = r.source AND o.stream <> '' AND o.stream <> r.stream
+ANTI JOIN read_day AS d ON d.authority = r.authority AND d.source = r.source AND d.day = r.day AND d.stream IN ('', r.stream)
+GROUP BY ALL;
+
+-- Days of which a log is known to hold something, or was read completely.
 CREATE TABLE covered_day AS
 SELECT o.authority, l.source, l.day
 FROM state_log_day AS l
@@ -23,21 +103,7 @@ SELECT i.authority, d.source, d.day
 FROM (SELECT DISTINCT authority, source, day FROM state_actor_day) AS d
 JOIN issuer AS i ON i.issued_by = d.authority
 UNION
-SELECT authority, source, CAST(day AS DATE)
-FROM (
-    SELECT
-        authority,
-        source,
-        unnest(
-            generate_series(
-                CAST(CAST(start_at + INTERVAL 23 HOUR + INTERVAL 59 MINUTE AS DATE) AS TIMESTAMP),
-                CAST(CAST(end_at AS DATE) AS TIMESTAMP) - INTERVAL 1 DAY,
-                INTERVAL 1 DAY
-            )
-        ) AS day
-    FROM raw_telemetry_window
-    WHERE complete
-);
+SELECT authority, source, day FROM whole_day;
 
 -- What a log leaves out unless it is asked: reads, and in AWS the events of data inside a service.
 CREATE TABLE read_of AS
@@ -78,19 +144,26 @@ CREATE TABLE telling_day AS
 SELECT DISTINCT d.authority, d.day
 FROM covered_day AS d
 JOIN log_cover AS c ON c.authority = d.authority AND c.source = d.source
+ANTI JOIN blind_day AS b ON b.authority = d.authority AND b.source = d.source AND b.day = d.day
 WHERE coalesce(c.reads, FALSE) AND coalesce(c.data_events, TRUE);
 
 -- ------------------------------------------------------------------ the time that must have been watched
 
 -- The last days of the policy, and the last whole occurrence of every business period that concerns the identity.
 CREATE TABLE need AS
-SELECT m.uid, m.authority, least(any_value(a.today) - any_value(u.inactive_days), min(p.start_day)) AS start_day,
-    arg_min(p.name, p.start_day) AS period
+SELECT m.uid, least(any_value(a.today) - any_value(u.inactive_days), min(p.start_day)) AS start_day, arg_min(p.name, p.start_day) AS period
 FROM merged AS m
 CROSS JOIN as_of AS a
 CROSS JOIN use_term AS u
 LEFT JOIN period AS p ON p.process IS NULL OR lower(p.process) = lower(m.business_process)
-GROUP BY m.uid, m.authority;
+GROUP BY m.uid;
+
+-- Every system in which the identity is to be found now: it may be used in any of them.
+CREATE TABLE place AS
+SELECT DISTINCT n.uid, p.authority, n.start_day
+FROM need AS n
+JOIN part AS p ON p.identity_uid = n.uid
+WHERE p.presence <> 'gone' OR p.uid = n.uid;
 
 -- Yesterday's events may still be under way: the day before yesterday is the last that is asked for.
 CREATE TABLE watched AS
@@ -102,24 +175,75 @@ SELECT
     count(d.day) + any_value(u.hole_days) >= any_value(a.today) - 1 - n.start_day AS enough,
     count(d.day) FILTER (d.day >= a.today - u.inactive_days) + any_value(u.hole_days) >= any_value(u.inactive_days) - 1
         AS enough_of_policy,
-    max(d.day) AS last_day
-FROM (SELECT DISTINCT authority, start_day FROM need) AS n
+    max(d.day) AS last_day,
+    EXISTS (
+        SELECT 1 FROM blind_day AS b WHERE b.authority = n.authority AND b.day >= n.start_day AND b.day < any_value(a.today) - 1
+    ) AS refused
+FROM (SELECT DISTINCT authority, start_day FROM place) AS n
 CROSS JOIN as_of AS a
 CROSS JOIN use_term AS u
 LEFT JOIN telling_day AS d ON d.authority = n.authority AND d.day >= n.start_day AND d.day < a.today - 1
 GROUP BY n.authority, n.start_day;
 
+-- An identity is watched as well as it is where it is watched least.
+CREATE TABLE watch_of AS
+SELECT
+    p.uid,
+    any_value(w.start_day) AS start_day,
+    arg_min(p.authority, (w.enough, w.covered_days, p.authority)) AS authority,
+    any_value(w.needed_days) AS needed_days,
+    min(w.covered_days) AS covered_days,
+    max(w.covered_days) > 0 AS somewhere,
+    bool_and(w.enough) AS enough,
+    bool_and(w.enough_of_policy) AS enough_of_policy,
+    bool_or(w.refused) AS refused,
+    CASE WHEN bool_and(w.last_day IS NOT NULL) THEN min(w.last_day) END AS last_day
+FROM place AS p
+JOIN watched AS w ON w.authority = p.authority AND w.start_day = p.start_day
+GROUP BY p.uid;
+
+-- Since when everything where an identity is to be found has been watched, to the last day of its logs, without more
+-- holes than are forgiven.
+CREATE TABLE watched_since AS
+WITH since AS (
+    SELECT authority, min(day) AS day
+    FROM (
+        SELECT
+            authority,
+            day,
+            max(day) OVER (PARTITION BY authority) - day + 1
+                - count(*) OVER (PARTITION BY authority ORDER BY day DESC) AS missing
+        FROM telling_day
+    )
+    CROSS JOIN use_term
+    WHERE missing <= hole_days
+    GROUP BY authority
+)
+SELECT p.uid, least(any_value(p.start_day), max(s.day)) AS day
+FROM place AS p
+JOIN since AS s ON s.authority = p.authority
+GROUP BY p.uid;
+
 -- ------------------------------------------------------------------ who was seen
+
+-- Ids under which logs name credentials. What a vault keeps or a pipeline is given is a copy: its name is the original's.
+CREATE TABLE credential_id AS
+SELECT DISTINCT credential_id, uid, identity_uid
+FROM (
+    SELECT public_id AS credential_id, uid, identity_uid, type, live FROM held WHERE public_id IS NOT NULL
+    UNION ALL
+    SELECT regexp_extract(native_id, '[^/]+$'), uid, identity_uid, type, live
+    FROM held
+    WHERE length(regexp_extract(native_id, '/([^/]+)$', 1)) >= 16
+)
+WHERE type NOT IN ('stored_secret', 'ci_secret')
+QUALIFY rank() OVER (PARTITION BY credential_id ORDER BY NOT live) = 1;
 
 CREATE TABLE credential_of_log AS
 SELECT credential_id, min(uid) AS uid
-FROM (
-    SELECT public_id AS credential_id, uid FROM held WHERE public_id IS NOT NULL
-    UNION ALL
-    SELECT regexp_extract(native_id, '[^/]+$'), uid FROM held WHERE length(regexp_extract(native_id, '/([^/]+)$', 1)) >= 16
-)
+FROM credential_id
 GROUP BY credential_id
-HAVING count(DISTINCT uid) = 1;
+HAVING count(*) = 1;
 
 CREATE TABLE seen AS
 SELECT
@@ -131,12 +255,57 @@ LEFT JOIN fact_identity_alias AS a ON a.authority = s.authority AND a.native_id 
 LEFT JOIN credential_of_log AS c ON c.credential_id = s.credential_id
 LEFT JOIN held AS h ON h.uid = c.uid;
 
--- Identities some of whose events do not say which credential was used.
-CREATE TABLE nameless AS
-SELECT DISTINCT identity_uid FROM seen WHERE credential_id IS NULL AND identity_uid IS NOT NULL;
+-- Uses by somebody whom the log does not tell exactly: an id that several claim, or only a name. They are nobody's use;
+-- but whoever it may have been in the needed time is not called unused.
+CREATE TABLE perhaps AS
+WITH unclear AS (
+    SELECT authority, actor_id, max(used_at) AS used_at FROM seen WHERE identity_uid IS NULL AND used_at IS NOT NULL GROUP BY authority, actor_id
+),
+named AS (
+    SELECT l.authority, lower(u.actor_id) AS name, max(u.used_at) AS used_at
+    FROM unclear AS u
+    JOIN log_of AS l ON u.authority = l.source || ':' || l.account
+    GROUP BY ALL
+)
+SELECT uid, max(used_at) AS used_at
+FROM (
+    SELECT c.identity_uid AS uid, u.used_at
+    FROM unclear AS u
+    JOIN claimed AS c ON c.authority = u.authority AND c.native_id = u.actor_id
+    UNION ALL
+    SELECT p.identity_uid, n.used_at FROM named AS n JOIN part AS p ON p.authority = n.authority AND lower(p.native_id) = n.name
+    UNION ALL
+    SELECT p.identity_uid, n.used_at FROM named AS n JOIN part AS p ON p.authority = n.authority AND lower(p.name) = n.name
+    UNION ALL
+    SELECT c.uid, s.used_at
+    FROM seen AS s
+    JOIN credential_id AS c ON c.credential_id = s.credential_id
+    WHERE s.credential_uid IS NULL
+)
+GROUP BY uid;
 
--- What the logs answer, as any other source does. "Never" needs the whole time watched by logs that would show it; of a
--- credential also that every event of its holder names the credential it used.
+-- Uses of an identity of which the log does not say with which credential: perhaps with any of those it holds.
+CREATE TABLE nameless AS
+SELECT identity_uid, max(used_at) AS used_at
+FROM (
+    SELECT identity_uid, used_at FROM seen WHERE credential_id IS NULL AND identity_uid IS NOT NULL
+    UNION ALL
+    SELECT uid, used_at FROM perhaps
+)
+WHERE used_at IS NOT NULL
+GROUP BY identity_uid;
+
+CREATE TABLE doubtful AS
+SELECT uid, max(used_at) AS used_at
+FROM (
+    SELECT uid, used_at FROM perhaps
+    UNION ALL
+    SELECT h.uid, n.used_at FROM held AS h JOIN nameless AS n ON n.identity_uid = h.identity_uid
+)
+GROUP BY uid;
+
+-- What the logs answer, as any other source does. "Never" needs the whole time watched by logs that would show it, and
+-- no use in it that may have been this one.
 CREATE TABLE log_usage AS
 WITH last_use AS (
     SELECT identity_uid AS uid, 'identity' AS family, max(used_at) AS used_at, string_agg(DISTINCT source, ',' ORDER BY source) AS source
@@ -160,16 +329,17 @@ SELECT
     s.family AS subject_family,
     CASE WHEN l.uid IS NOT NULL THEN 'used' ELSE 'never' END AS state,
     l.used_at AS last_used_at,
-    CAST(n.start_day AS TIMESTAMP) AS since,
+    CAST(greatest(coalesce(x.day, w.start_day), CAST(d.used_at AS DATE) + 1) AS TIMESTAMP) AS since,
     CAST(NULL AS VARCHAR) AS detail,
     CAST(0 AS BIGINT) AS scan_seq,
-    CASE WHEN w.enough THEN CAST(w.last_day + 1 AS TIMESTAMP) END AS read_at -- NULL: this log says nothing of what came after
+    -- NULL: the logs say nothing of what came after
+    CASE WHEN w.enough AND coalesce(d.used_at < CAST(w.start_day AS TIMESTAMP), TRUE) THEN CAST(w.last_day + 1 AS TIMESTAMP) END AS read_at
 FROM subject AS s
-JOIN need AS n ON n.uid = s.identity_uid
-JOIN watched AS w ON w.authority = n.authority AND w.start_day = n.start_day
+JOIN watch_of AS w ON w.uid = s.identity_uid
+LEFT JOIN watched_since AS x ON x.uid = s.identity_uid
 LEFT JOIN last_use AS l ON l.uid = s.uid AND l.family = s.family
-WHERE l.uid IS NOT NULL
-    OR (w.enough AND (s.family = 'identity' OR s.identity_uid NOT IN (SELECT identity_uid FROM nameless)));
+LEFT JOIN doubtful AS d ON d.uid = s.uid
+WHERE l.uid IS NOT NULL OR (w.enough AND coalesce(d.used_at < CAST(w.start_day AS TIMESTAMP), TRUE));
 
 CREATE VIEW every_usage AS
 SELECT subject_uid, source, subject_family, state, last_used_at, since, detail, scan_seq, read_at FROM raw_usage
@@ -194,6 +364,17 @@ FROM seen
 WHERE identity_uid IS NOT NULL
 GROUP BY ALL;
 
+-- A refusal stands until that stream is read again.
+CREATE TABLE refused_log AS
+SELECT authority, source, string_agg(DISTINCT problem, '; ' ORDER BY problem) AS problem
+FROM (
+    SELECT authority, source, stream, arg_max(problem, id) FILTER (NOT complete) AS problem
+    FROM raw_telemetry_window
+    GROUP BY authority, source, stream
+    HAVING NOT arg_max(complete, id)
+)
+GROUP BY authority, source;
+
 CREATE VIEW fact_log_coverage AS
 SELECT
     c.*,
@@ -201,16 +382,11 @@ SELECT
 FROM (
     SELECT authority, source, first_day, last_day, covered_days, hole_days, longest_hole_days, reads, data_events FROM log_cover
     UNION ALL BY NAME
-    SELECT DISTINCT authority, source, 0 AS covered_days, 0 AS hole_days, 0 AS longest_hole_days
-    FROM raw_telemetry_window AS w
-    WHERE NOT complete AND NOT EXISTS (SELECT 1 FROM log_cover AS c WHERE c.authority = w.authority AND c.source = w.source)
+    SELECT authority, source, 0 AS covered_days, 0 AS hole_days, 0 AS longest_hole_days
+    FROM refused_log AS w
+    WHERE NOT EXISTS (SELECT 1 FROM log_cover AS c WHERE c.authority = w.authority AND c.source = w.source)
 ) AS c
-LEFT JOIN (
-    SELECT authority, source, arg_max(problem, recorded_at) AS problem
-    FROM raw_telemetry_window
-    WHERE NOT complete
-    GROUP BY authority, source
-) AS w ON w.authority = c.authority AND w.source = c.source;
+LEFT JOIN refused_log AS w ON w.authority = c.authority AND w.source = c.source;
 
 -- In the logs, not in the inventory. People of a directory, a provider's own services and computers are not looked for.
 CREATE VIEW fact_unmatched_actor AS

@@ -19,34 +19,37 @@ WHERE presence <> 'gone' AND identity_uid IS NOT NULL AND type NOT IN ('stored_s
 CREATE VIEW fact_use_verdict AS
 SELECT
     s.*,
-    n.start_day AS needed_from,
+    w.start_day AS needed_from,
     w.needed_days,
-    coalesce(w.covered_days, 0) AS covered_days,
+    w.covered_days,
     CASE
-        WHEN s.use_state = 'used' AND s.last_used_at >= CAST(n.start_day AS TIMESTAMP) THEN 'used'
-        WHEN s.known_from <= CAST(n.start_day AS TIMESTAMP) AND s.known_to >= CAST(a.today - 3 AS TIMESTAMP)
+        WHEN s.use_state = 'used' AND s.last_used_at >= CAST(w.start_day AS TIMESTAMP) THEN 'used'
+        WHEN s.known_from <= CAST(w.start_day AS TIMESTAMP) AND s.known_to >= CAST(a.today - 3 AS TIMESTAMP)
             AND s.known_since <= CAST(a.today - u.inactive_days AS TIMESTAMP) THEN 'unused'
-        WHEN s.use_state <> 'unknown' OR coalesce(w.covered_days, 0) > 0 OR c.covered_days > 0 THEN 'insufficient'
+        WHEN s.use_state <> 'unknown' OR w.somewhere OR c.covered_days > 0 THEN 'insufficient'
         ELSE 'unobserved'
     END AS verdict,
     CASE
-        WHEN s.use_state = 'used' AND s.last_used_at >= CAST(n.start_day AS TIMESTAMP) THEN 'used_in_time'
+        WHEN s.use_state = 'used' AND s.last_used_at >= CAST(w.start_day AS TIMESTAMP) THEN 'used_in_time'
         WHEN s.use_state = 'unknown' AND coalesce(c.covered_days, 0) = 0
             THEN CASE WHEN c.problem IS NOT NULL THEN 'log_refused' ELSE 'no_log' END
         WHEN s.known_since > CAST(a.today - u.inactive_days AS TIMESTAMP) THEN 'too_new'
-        WHEN s.known_from <= CAST(n.start_day AS TIMESTAMP) AND s.known_to >= CAST(a.today - 3 AS TIMESTAMP)
+        WHEN s.known_from <= CAST(w.start_day AS TIMESTAMP) AND s.known_to >= CAST(a.today - 3 AS TIMESTAMP)
             THEN 'not_used_in_time'
-        WHEN s.known_to < CAST(a.today - 3 AS TIMESTAMP) AND s.known_from <= CAST(n.start_day AS TIMESTAMP) THEN 'read_too_long_ago'
-        WHEN n.start_day < a.today - u.inactive_days
+        WHEN s.known_to < CAST(a.today - 3 AS TIMESTAMP) AND s.known_from <= CAST(w.start_day AS TIMESTAMP) THEN 'read_too_long_ago'
+        WHEN w.start_day < a.today - u.inactive_days
             AND (w.enough_of_policy OR s.known_from <= CAST(a.today - u.inactive_days AS TIMESTAMP)) THEN 'period_not_seen'
-        WHEN w.enough AND s.family = 'credential' AND s.identity_uid IN (SELECT identity_uid FROM nameless)
-            THEN 'credential_not_named'
+        WHEN w.enough AND s.subject_uid IN (SELECT uid FROM perhaps WHERE used_at >= CAST(w.start_day AS TIMESTAMP))
+            THEN 'id_not_exact'
+        WHEN w.enough AND s.family = 'credential'
+            AND s.identity_uid IN (SELECT identity_uid FROM nameless WHERE used_at >= CAST(w.start_day AS TIMESTAMP)) THEN 'credential_not_named'
+        WHEN w.refused THEN 'log_refused'
         WHEN c.data_events = FALSE THEN 'data_events_off'
         WHEN c.reads = FALSE THEN 'reads_not_logged'
         WHEN coalesce(c.covered_days, 0) > 0 THEN 'log_has_holes'
         ELSE 'watched_too_short'
     END AS reason,
-    CASE WHEN n.start_day < a.today - u.inactive_days THEN n.period END AS period,
+    CASE WHEN w.start_day < a.today - u.inactive_days THEN n.period END AS period,
     CASE WHEN s.use_source LIKE '%log:%' THEN 'event' WHEN s.use_source IS NOT NULL THEN 'last use' END AS granularity
 FROM (
     SELECT
@@ -58,7 +61,7 @@ FROM (
 CROSS JOIN as_of AS a
 CROSS JOIN use_term AS u
 JOIN need AS n ON n.uid = s.identity_uid
-LEFT JOIN watched AS w ON w.authority = n.authority AND w.start_day = n.start_day
+JOIN watch_of AS w ON w.uid = s.identity_uid
 LEFT JOIN (
     SELECT
         authority,
@@ -68,4 +71,4 @@ LEFT JOIN (
         max(problem) AS problem
     FROM fact_log_coverage
     GROUP BY authority
-) AS c ON c.authority = n.authority;
+) AS c ON c.authority = w.authority;
