@@ -7,7 +7,8 @@
     replay      what could not be read, tried again
     compaction  many files of a day -> one, sorted by identity; retention
 
-The manifest (`wardship.store.telemetry`) says what is true; what sources are is said in `wardship.sdk.source`.
+The manifest (`wardship.store.telemetry`) says what is true; what sources are is said in `wardship.sdk.source`. Reading
+files needs neither a database nor settings: their packages take longer to load than a small log takes to read.
 """
 
 from __future__ import annotations
@@ -16,15 +17,14 @@ import contextlib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wardship.ingest.telemetry.addresses import Addresses
-from wardship.ingest.telemetry.batch import Batch, Published
-from wardship.ingest.telemetry.staging import Staging
-from wardship.ingest.telemetry.work_folder import work_folder
 from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
-from wardship.store import telemetry
-from wardship.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from wardship.ingest.telemetry.batch import Published
+    from wardship.ingest.telemetry.staging import Staging
+    from wardship.store.workspace import Workspace
 
 _DEFAULTS: Mapping[str, Any] = {
     "class_uid": int(ActivityClass.API_ACTIVITY),
@@ -35,8 +35,12 @@ _DEFAULTS: Mapping[str, Any] = {
 
 
 @contextlib.contextmanager
-def staging(ws: Workspace) -> Iterator[Staging]:
+def open_staging(ws: Workspace) -> Iterator[Staging]:
     """A place where batches are made, with the workspace's settings."""
+    from wardship.ingest.telemetry.addresses import Addresses
+    from wardship.ingest.telemetry.staging import Staging
+    from wardship.ingest.telemetry.work_folder import work_folder
+
     settings = ws.settings.telemetry
     with (
         work_folder(ws.tmp) as folder,
@@ -59,10 +63,13 @@ def publish_activities(
     A mapping has columns of ACTIVITY: `time` (UTC: ISO text or an aware instant), `service` and `operation` at least;
     `detail` as a mapping or JSON text; src_network, src_asn and src_country where the settings do not give them.
     """
+    from wardship.ingest.telemetry.batch import Batch, Published
+    from wardship.store import telemetry
+
     digest = uuid.uuid4().hex
     made = telemetry.register(ws.db, source, [(name, digest, 0)])[digest]
     total = Published()
-    with staging(ws) as place:
+    with open_staging(ws) as place:
         batch = Batch(ws, place, source, None, actor)
         batch.begin(made.id, 0)
         for position, one in enumerate(activities):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardship.ingest.telemetry import split
-from wardship.ingest.telemetry.batch import dump
+from wardship.ingest.telemetry.canonical import dump
 from wardship.ingest.telemetry.plain import Broken, text_pieces
 from wardship.ingest.telemetry.records import NoRecord, Records
 
@@ -32,33 +32,29 @@ class Block:
 def blocks(path: Path, name: str, keys: Sequence[str]) -> Iterator[Block | NoRecord]:
     """The file's records. Raises Broken as `Records` does."""
     document = _whole(path)
-    if document is not None:
-        lines = split.split(document, keys)
-        if lines is not None:
-            if lines:
-                yield Block(lines=lines, count=lines.count(b"\n") + 1, split=True)
-            return
+    if document is not None and split.split(document, keys):
+        if document:
+            yield Block(lines=document, count=document.count(b"\n") + 1, split=True)
+        return
     yield from _written(Records(path, name, keys))
 
 
-def _whole(path: Path) -> bytes | None:
+def _whole(path: Path) -> bytearray | None:
     """The text, if it seems to be one JSON document of moderate size on one line, and is not broken.
 
     Only its first piece is looked at: `split` tells a line end further on.
     """
-    read: list[bytes] = []
-    size = 0
+    read = bytearray()
     try:
         for piece in text_pieces(path):
             if not read and (not piece.lstrip().startswith(_STARTS) or b"\n" in piece.rstrip(b"\n")):
                 return None
-            read.append(piece)
-            size += len(piece)
-            if size > _WHOLE_BYTES:
+            read += piece
+            if len(read) > _WHOLE_BYTES:
                 return None
     except Broken:
         return None
-    return b"".join(read)
+    return read
 
 
 def _written(records: Records) -> Iterator[Block | NoRecord]:

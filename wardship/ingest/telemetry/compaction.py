@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 import duckdb
 
@@ -62,8 +62,12 @@ def compact(ws: Workspace, *, least_files: int = 2, check: Callable[[], None] | 
 
 def retain(ws: Workspace, *, actor: str) -> int:
     """Takes out the events that are older than the settings keep; returns how many."""
-    last = (ws.db.clock() - timedelta(days=ws.settings.telemetry.keep_days)).date()
-    return telemetry.retire(ws.db, actor, before=last)
+    return telemetry.retire(ws.db, actor, before=oldest_day(ws))
+
+
+def oldest_day(ws: Workspace) -> date:
+    """The first day whose events the settings keep."""
+    return (ws.db.clock() - timedelta(days=ws.settings.telemetry.keep_days)).date()
 
 
 def _compact_day(ws: Workspace, db: duckdb.DuckDBPyConnection, files: list[LiveFile]) -> int | None:
@@ -76,11 +80,19 @@ def _compact_day(ws: Workspace, db: duckdb.DuckDBPyConnection, files: list[LiveF
         f"SELECT {columns} FROM read_parquet([{listed}], union_by_name = true)"  # noqa: S608 - files of ours
         " ORDER BY actor_authority, actor_id, time, uid"
     )
-    write_parquet(db, rows, ws.activity / path)
-    batches = sorted({batch for one in files for batch in one.batches})
-    new = describe(db, ws.activity, path, source=source, day=day, batches=batches)
-    if new.rows != sum(one.rows for one in files):
+    written = write_parquet(db, rows, ws.activity / path)
+    if written != sum(one.rows for one in files):
         raise AssertionError(f"compaction of {source} {day} would lose or double events")
+    new = describe(
+        ws.activity,
+        path,
+        source=source,
+        day=day,
+        rows=written,
+        first=min(one.first_at for one in files),
+        last=max(one.last_at for one in files),
+        batches=sorted({batch for one in files for batch in one.batches}),
+    )
     try:
         telemetry.swap(ws.db, files, new)
     except telemetry.Stale:

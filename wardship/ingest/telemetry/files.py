@@ -1,6 +1,7 @@
 """Which files an import reads: paths as given, folders with all below them in the order of their names, "-" for stdin.
 
-Links to folders are not followed, and what is no regular file is left out. A file is known by the SHA-256 of its bytes.
+Links to folders are not followed; what is no regular file is left out, and so is a workspace that lies below: its keys
+and its state are no logs. A file is known by the SHA-256 of its bytes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from wardship.ingest.telemetry.staging import no_room
 from wardship.model.errors import ConfigError
 from wardship.sdk.display import visible
 from wardship.sdk.i18n import _
+from wardship.store.workspace import SETTINGS_FILE
 
 _STDIN = Path("-")
 
@@ -62,6 +64,9 @@ def _below(path: Path) -> Iterator[Path]:
             yield path
         return
     for folder, names, files in os.walk(path):
+        if SETTINGS_FILE in files:
+            names.clear()
+            continue
         names.sort()
         for name in sorted(files):
             each = Path(folder, name)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from wardship.ingest.quarantine import bad_item
-from wardship.ingest.telemetry import staging
+from wardship.ingest.telemetry import open_staging
 from wardship.ingest.telemetry.batch import Batch, Published
 from wardship.ingest.telemetry.blocks import blocks
 from wardship.ingest.telemetry.files import LogFile, digest_of, log_files
@@ -92,7 +92,7 @@ def import_paths(
     until then stays, and the next import goes on.
     """
     sources = _sources(source)
-    with staging(ws) as place:
+    with open_staging(ws) as place:
         files = log_files(paths, stdin or sys.stdin.buffer, place.folder)
         work = _Import(ws, place, sources, actor)
         work.watch(watch, total_bytes=sum(one.size_bytes for one in files))

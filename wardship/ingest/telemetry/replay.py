@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wardship.ingest.quarantine import restore_item
-from wardship.ingest.telemetry import staging
-from wardship.ingest.telemetry.batch import Batch, dump
+from wardship.ingest.telemetry import open_staging
+from wardship.ingest.telemetry.batch import Batch
+from wardship.ingest.telemetry.canonical import dump
 from wardship.ingest.telemetry.staging import read_bad
 from wardship.model.activity import FIELDS, Activity
 from wardship.model.errors import DataError
@@ -58,7 +59,7 @@ def replay(
 
 
 def _replay_file(ws: Workspace, kept: Unreadable, source: Source, chosen: int | None, actor: str) -> Replayed:
-    with staging(ws) as place:
+    with open_staging(ws) as place:
         batch = Batch(ws, place, source.MANIFEST.name, source, actor)
         read = left = 0
         for row in read_bad(ws.activity / kept.path):

@@ -25,44 +25,44 @@ from wardship.model.errors import DataError
 _FIRST_KEY = re.compile(rb'\{("[A-Za-z_][A-Za-z0-9_.-]{0,63}":)')
 
 
-def split(document: bytes, keys: Sequence[str]) -> bytearray | None:
-    """The records of `document` as lines without a last line end; empty where it lists none.
+def split(document: bytearray, keys: Sequence[str]) -> bool:
+    """Makes `document` its records as lines without a last line end; empty where it lists none.
 
-    `keys`: under which its list may stand (SourceManifest.records); a list at the top is taken too. None: it is not
-    compact, or its records do not all begin with the same key: take `exact`.
+    `keys`: under which its list may stand (SourceManifest.records); a list at the top is taken too. False: it is not
+    compact, or its records do not all begin with the same key: take `exact`; what is in `document` then is of no use.
     """
-    body = _list(document, keys)
-    if body is None:
-        return None
-    lines = bytearray(body)
-    del body  # it would keep `lines` from being handed on while another view of the document is open
-    if not lines:
-        return lines
-    first = _FIRST_KEY.match(lines)
+    if not _strip(document, keys):
+        return False
+    if not document:
+        return True
+    first = _FIRST_KEY.match(document)
     if first is None:
-        return None
+        return False
     key = bytes(first[1])
     separator, step, count = b"},{" + key, 3 + len(key), 1
-    at = lines.find(separator)
+    at = document.find(separator)
     while at >= 0:
-        lines[at + 1] = 0x0A
+        document[at + 1] = 0x0A
         count += 1
-        at = lines.find(separator, at + step)
-    return lines if lines.count(b"\n") == count - 1 else None
+        at = document.find(separator, at + step)
+    return document.count(b"\n") == count - 1
 
 
-def _list(document: bytes, keys: Sequence[str]) -> memoryview | None:
-    """What stands between the brackets of the list of records."""
+def _strip(document: bytearray, keys: Sequence[str]) -> bool:
+    """Leaves what stands between the brackets of the list of records; at either end that costs no copy."""
     end = len(document)
     while end and document[end - 1] in b" \t\r\n":
         end -= 1
-    if document.startswith(b"[") and document.endswith(b"]", 0, end):
-        return memoryview(document)[1 : end - 1]
+    del document[end:]
+    if document.startswith(b"[") and document.endswith(b"]"):
+        del document[:1], document[-1:]
+        return True
     for key in keys:
         head = b'{"%s":[' % key.encode()
-        if document.startswith(head) and document.endswith(b"]}", len(head), end):
-            return memoryview(document)[len(head) : end - 2]
-    return None
+        if document.startswith(head) and document.endswith(b"]}", len(head)):
+            del document[: len(head)], document[-2:]
+            return True
+    return False
 
 
 def exact(document: bytes, keys: Sequence[str]) -> bytes:

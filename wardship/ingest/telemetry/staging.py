@@ -29,7 +29,8 @@ from wardship.model.errors import Error, Unavailable
 from wardship.sdk.i18n import _
 from wardship.store.telemetry import LiveFile, NewFile, new_path
 
-_LARGEST_LINE = 64 * 1024 * 1024
+_USUAL_LINE, _LARGEST_LINE = 16 * 1024 * 1024, 64 * 1024 * 1024
+_ROWS_AT_ONCE = 1_000_000  # of published events, among which duplicates are looked for
 _MAX_PLACES = 1_000_000  # addresses that are remembered between batches
 _GIVEN = ("src_network", "src_asn", "src_country")  # a made-up event may bring them; a source never does
 PARSED = FIELDS + _GIVEN
@@ -91,8 +92,7 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
         inner = ", ".join(f'"{name}" {ACTIVITY[name]}' for name in PARSED)
         outer = {"a": f"STRUCT({inner})", "i": "BIGINT", "p": "BIGINT", "k": "INTEGER", "c": "VARCHAR"}
         columns = ", ".join(f'a."{name}"' for name in PARSED)
-        with _said():
-            self._db.execute(f"INSERT INTO staged SELECT {columns}, i, p, k, c FROM {_lines(rows, outer)}")  # noqa: S608
+        self._insert(f"INSERT INTO staged SELECT {columns}, i, p, k, c FROM lines", rows, outer)  # noqa: S608 - our names
 
     def load_projected(
         self, lines: Path, raw: Mapping[str, str], projection: str, segments: Sequence[Segment], latest: datetime
@@ -102,27 +102,28 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
         db = self._db
         columns = ", ".join(f'projected."{name}"' for name in FIELDS)
         nothing = ", ".join("NULL" for _ in _GIVEN)
-        listed = ", ".join(f"({one.first_line}, {one.input}, {one.position})" for one in segments)
+        listed = ", ".join(f"({one.first_line}, {one.lines}, {one.input}, {one.position})" for one in segments)
+        # Every line has a row in `place_of`, for a hash join: an ASOF join to the segments would sort all the columns.
+        made = self._insert(
+            f"""
+            INSERT INTO staged
+            WITH raw AS NOT MATERIALIZED (SELECT *, row_number() OVER () - 1 AS position FROM lines),
+            place_of AS (
+                SELECT unnest(range(first_line, first_line + lines)) AS line, input, position - first_line AS shift
+                FROM (VALUES {listed}) AS segment(first_line, lines, input, position)
+            )
+            SELECT {columns}, {nothing}, place_of.input, projected.position + place_of.shift,
+                CASE WHEN projected.readable AND projected.uid IS NOT NULL AND projected.operation <> ''
+                    AND projected.service IS NOT NULL AND projected.time >= TIMESTAMP '{EARLIEST:%Y-%m-%d}'
+                    AND projected.time <= TIMESTAMP '{latest.astimezone(UTC):%Y-%m-%d %H:%M:%S}'
+                    AND (projected.actor_id IS NULL) = (projected.actor_authority IS NULL) THEN 0 ELSE -1 END,
+                NULL
+            FROM ({projection}) AS projected LEFT JOIN place_of ON place_of.line = projected.position
+            """,  # noqa: S608 - our own source's text
+            lines,
+            raw,
+        )
         with _said():
-            db.execute(
-                "CREATE OR REPLACE TEMP VIEW raw AS SELECT *, row_number() OVER () - 1 AS position"  # noqa: S608
-                f" FROM {_lines(lines, raw)}"
-            )
-            (made,) = self._row(
-                f"""
-                INSERT INTO staged
-                SELECT {columns}, {nothing}, segment.input, segment.position + projected.position - segment.first_line,
-                    CASE WHEN projected.readable AND projected.uid IS NOT NULL AND projected.operation <> ''
-                        AND projected.service IS NOT NULL AND projected.time >= TIMESTAMP '{EARLIEST:%Y-%m-%d}'
-                        AND projected.time <= $latest
-                        AND (projected.actor_id IS NULL) = (projected.actor_authority IS NULL) THEN 0 ELSE -1 END,
-                    NULL
-                FROM ({projection}) AS projected
-                ASOF JOIN (VALUES {listed}) AS segment(first_line, input, position)
-                    ON projected.position >= segment.first_line
-                """,  # noqa: S608 - our own source's text
-                {"latest": latest.astimezone(UTC).replace(tzinfo=None)},
-            )
             if made != segments[-1].first_line + segments[-1].lines:  # it lost rows: nothing of it can be believed
                 db.execute("DELETE FROM staged")
                 return [(one.input, one.position + line) for one in segments for line in range(one.lines)]
@@ -133,8 +134,23 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
 
     def load_bad(self, rows: Path) -> None:
         """Lines with the columns of BAD."""
+        self._insert("INSERT INTO bad SELECT * FROM lines", rows, BAD)
+
+    def _insert(self, statement: str, rows: Path, columns: Mapping[str, str]) -> int:
+        """Runs an INSERT over the view `lines`: those of JSON in `rows`. Returns the number of rows.
+
+        DuckDB's buffers are twice as large as the longest line that it is told of, one a thread: so it is told of
+        lines of many megabytes only when it has met one.
+        """
         with _said():
-            self._db.execute(f"INSERT INTO bad SELECT * FROM {_lines(rows, BAD)}")  # noqa: S608 - our names
+            try:
+                return self._insert_of(statement, _lines(rows, columns, _USUAL_LINE))
+            except duckdb.InvalidInputException:
+                return self._insert_of(statement, _lines(rows, columns, _LARGEST_LINE))
+
+    def _insert_of(self, statement: str, lines: str) -> int:
+        self._db.execute(f"CREATE OR REPLACE TEMP VIEW lines AS SELECT * FROM {lines}")  # noqa: S608 - our names
+        return self._one(statement)
 
     def clear(self) -> None:
         for table in ("staged", "bad"):
@@ -180,7 +196,7 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
         self._db.execute("INSERT INTO counted SELECT input, content, count(*) FROM numbered GROUP BY ALL")
 
     def stamp_addresses(self) -> None:
-        """Looks the addresses up that were not seen yet."""
+        """Says of every row where its address is; the addresses that were not seen yet are looked up."""
         with _said():
             if (self._one("SELECT count(*) FROM place") or 0) > _MAX_PLACES:
                 self._db.execute("DELETE FROM place")
@@ -194,7 +210,16 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
                         out.write(orjson.dumps(self._place(text)) + b"\n")
             columns = {"text": "VARCHAR", "ip": "VARCHAR", "network": "VARCHAR", "asn": "INTEGER", "country": "VARCHAR"}
             if rows.stat().st_size:
-                self._db.execute(f"INSERT INTO place SELECT * FROM {_lines(rows, columns)}")  # noqa: S608 - our names
+                self._insert("INSERT INTO place SELECT * FROM lines", rows, columns)
+            self._db.execute(
+                """
+                UPDATE staged SET src_ip = place.ip,
+                    src_network = coalesce(staged.src_network, place.network),
+                    src_asn = coalesce(staged.src_asn, place.asn),
+                    src_country = coalesce(staged.src_country, place.country)
+                FROM place WHERE place.text = staged.src_ip
+                """
+            )
 
     def _place(self, text: str) -> dict[str, Any]:
         place = self._addresses.place(text)
@@ -223,14 +248,12 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
 
     def drop_published(self, live: Sequence[LiveFile]) -> None:
         """Drops what one of these files, of the days that the batch has, holds."""
-        by_day: dict[date, list[str]] = {}
-        for one in live:
-            by_day.setdefault(one.day, []).append(_text(self._lake / one.path))
-        with _said():
-            for day, files in by_day.items():
+        for some in _groups(live):
+            files = ", ".join(_text(self._lake / one.path) for one in some)
+            with _said():
                 self._db.execute(
-                    f"DELETE FROM staged WHERE {_of_day(day)} AND uid IN"  # noqa: S608 - our names
-                    f" (SELECT uid FROM read_parquet([{', '.join(files)}]))"
+                    "DELETE FROM staged WHERE (uid, time::DATE) IN"  # noqa: S608 - our names
+                    f" (SELECT (uid, time::DATE) FROM read_parquet([{files}]))"
                 )
 
     def drop_part(self, name: int, position: int) -> None:
@@ -260,15 +283,21 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
 
     def write_days(self, source: str, batch: int) -> Iterator[NewFile]:
         """Writes the staged rows as a sorted, synced Parquet file for each day; yields each when it stands there."""
-        columns = ", ".join(f"{expression} AS {name}" for name, expression in _stamped(source, batch).items())
-        for day in self.days():
+        columns = ", ".join(_stamped(source, batch).get(name, name) for name in ACTIVITY)
+        with _said():
+            days = self._db.execute(
+                "SELECT time::DATE AS day, count(*), min(time), max(time) FROM staged GROUP BY day ORDER BY day"
+            ).fetchall()
+        for day, rows, first, last in days:
             path = new_path(source, day)
-            rows = (
-                f"SELECT {columns} FROM staged LEFT JOIN place ON place.text = staged.src_ip"  # noqa: S608 - our names
-                f" WHERE {_of_day(day)} ORDER BY actor_authority, actor_id, time, uid"
+            chosen = (
+                f"SELECT {columns} FROM staged WHERE {_of_day(day)}"  # noqa: S608 - our names
+                " ORDER BY actor_authority, actor_id, time, uid"
             )
-            write_parquet(self._db, rows, self._lake / path)
-            yield describe(self._db, self._lake, path, source=source, day=day, batches=[batch])
+            written = write_parquet(self._db, chosen, self._lake / path)
+            if written != rows:
+                raise AssertionError(f"{written} of {rows} events of {day} were written")
+            yield describe(self._lake, path, source=source, day=day, rows=rows, first=first, last=last, batches=[batch])
 
     def write_bad(self, source: str) -> tuple[str, int] | None:
         """Writes the unreadable records as a file; (path, records), or None when there are none."""
@@ -299,13 +328,14 @@ def configured(folder: Path, memory_mb: int) -> dict[str, str | bool | int | flo
     }
 
 
-def write_parquet(db: duckdb.DuckDBPyConnection, rows: str, path: Path) -> None:
-    """Writes the rows of a SELECT to `path`: it stands there whole and synced, or not at all."""
+def write_parquet(db: duckdb.DuckDBPyConnection, rows: str, path: Path) -> int:
+    """Writes the rows of a SELECT to `path`: it stands there whole and synced, or not at all. Returns their number."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = path.with_name(f".{path.name}.part")
     try:
         with _said():
-            db.execute(f"COPY ({rows}) TO {_text(part)} (FORMAT parquet, COMPRESSION zstd)")
+            done = db.execute(f"COPY ({rows}) TO {_text(part)} (FORMAT parquet, COMPRESSION zstd)").fetchone()
+        assert done is not None  # noqa: S101 - COPY has one row; narrows for the type checker
         try:
             _sync(part)
             part.replace(path)
@@ -314,6 +344,7 @@ def write_parquet(db: duckdb.DuckDBPyConnection, rows: str, path: Path) -> None:
             raise no_room(error.strerror or "") from None
     finally:
         part.unlink(missing_ok=True)
+    return int(done[0])
 
 
 def read_bad(path: Path) -> Iterator[dict[str, Any]]:
@@ -326,13 +357,9 @@ def read_bad(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def describe(
-    db: duckdb.DuckDBPyConnection, lake: Path, path: str, *, source: str, day: date, batches: Sequence[int]
+    lake: Path, path: str, *, source: str, day: date, rows: int, first: datetime, last: datetime, batches: Sequence[int]
 ) -> NewFile:
-    """What the manifest keeps of a file of events that stands in the lake."""
-    with _said():
-        found = db.execute(f"SELECT count(*), min(time), max(time) FROM read_parquet({_text(lake / path)})").fetchone()  # noqa: S608
-    assert found is not None  # noqa: S101 - an aggregate has one row; narrows for the type checker
-    rows, first, last = found
+    """What the manifest keeps of a file of `rows` events from `first` to `last` (UTC) that stands in the lake."""
     with (lake / path).open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return NewFile(
@@ -371,27 +398,31 @@ def _said() -> Iterator[None]:
 
 
 def _stamped(source: str, batch: int) -> dict[str, str]:
-    """The columns of ACTIVITY as expressions over staged and place."""
-    made = {
-        "source": f"'{source}'",
-        "src_ip": "place.ip",
-        "src_network": "coalesce(staged.src_network, place.network)",
-        "src_asn": "coalesce(staged.src_asn, place.asn)",
-        "src_country": "coalesce(staged.src_country, place.country)",
-        "batch": f"CAST({batch} AS BIGINT)",
-    }
-    return {name: made.get(name, f"staged.{name}") for name in ACTIVITY}
+    """The columns of ACTIVITY that are not those of staged."""
+    return {"source": f"'{source}' AS source", "batch": f"CAST({batch} AS BIGINT) AS batch"}
+
+
+def _groups(live: Sequence[LiveFile]) -> Iterator[list[LiveFile]]:
+    """The files in groups of moderate size, those of a small day with those of others."""
+    some: list[LiveFile] = []
+    for one in live:
+        if some and sum(each.rows for each in some) + one.rows > _ROWS_AT_ONCE:
+            yield some
+            some = []
+        some.append(one)
+    if some:
+        yield some
 
 
 def _of_day(day: date) -> str:
     return f"time >= TIMESTAMP '{day}' AND time < TIMESTAMP '{day}' + INTERVAL 1 DAY"
 
 
-def _lines(path: Path, columns: Mapping[str, str]) -> str:
+def _lines(path: Path, columns: Mapping[str, str], longest: int) -> str:
     typed = ", ".join(f"{_text(name)}: {_text(kind)}" for name, kind in columns.items())
     return (
         f"read_json({_text(path)}, format = 'newline_delimited', ignore_errors = true, columns = {{{typed}}},"
-        f" maximum_object_size = {_LARGEST_LINE})"
+        f" maximum_object_size = {longest})"
     )
 
 
