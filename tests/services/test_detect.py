@@ -165,8 +165,8 @@ def test_an_announced_change_and_a_provisioning_tool_count_less_and_say_so(ws: W
     publish(ws.db, ws.activity, events("03:00:00", service="b", actor_id="AIDA3"))
     judge(ws, one, sure)
     told = {row["actor_id"]: (row["chance"], json.loads(row["reasons"])) for row in table(ws, "signal")}
-    assert told["AIDA1"] == (pytest.approx(0.32), ["change_window:release 12"])
-    assert told["AIDA2"] == (pytest.approx(0.32), ["provisioner:Terraform"])
+    assert told["AIDA1"] == (pytest.approx(0.24), ["change_window:release 12"])
+    assert told["AIDA2"] == (pytest.approx(0.24), ["provisioner:Terraform"])
     assert told["AIDA3"] == (pytest.approx(0.8), [])
 
 
@@ -177,15 +177,20 @@ def test_a_tool_is_recognised_by_days_of_work_and_not_by_its_name(ws: Workspace,
         for day in range(1, 8)
         for n in range(9)
     ]
-    publish(ws.db, ws.activity, work)
+    narrow = [
+        {"time": f"2026-11-{day:02}T08:00:00", "uid": f"n{day}", "actor_id": "AIDA5", "user_agent": agent}
+        for day in range(1, 15)
+    ]
+    publish(ws.db, ws.activity, [*work, *narrow])
     judge(ws)
     usage.refresh(ws)
     one = detection(tmp_path, "reads", "e.service = 'a'", weight=80)
     publish(ws.db, ws.activity, events("03:00:00", service="a", user_agent=agent))
+    publish(ws.db, ws.activity, events("03:00:00", service="a", user_agent=agent, actor_id="AIDA5"))
     publish(ws.db, ws.activity, events("03:00:00", service="a", user_agent=agent, actor_id="AIDA9"))
     judge(ws, one)
     told = {row["actor_id"]: json.loads(row["reasons"]) for row in table(ws, "signal")}
-    assert told == {"AIDA1": ["provisioner:Terraform"], "AIDA9": []}
+    assert told == {"AIDA1": ["provisioner:Terraform"], "AIDA5": ["provisioner:Terraform"], "AIDA9": []}
 
 
 def test_a_young_actor_counts_less_where_a_baseline_is_needed(ws: Workspace, tmp_path: Path) -> None:

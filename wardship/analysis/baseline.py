@@ -182,8 +182,11 @@ def merge(table: str, rows: str, *, most: int = MOST_KEYS) -> str:
 # ------------------------------------------------------------------ what is usual
 
 
-def actor_baseline(as_of: datetime, *, window_days: int = WINDOW_DAYS) -> str:
+def actor_baseline(as_of: datetime, *, window_days: int = WINDOW_DAYS, hours_of: str | None = None) -> str:
     """SELECT of BASELINE from the tables of STATE: every actor as it looked when the day of `as_of` (UTC) began.
+
+    `hours_of` is a table with (authority, actor_id) of those whose hours are asked for, which are half of the work; of
+    others `hours` and `off_hours_share` are NULL. None: everybody's.
 
     Days from then on are left out. Hours are of the last quarter with use and the one before it, whole: what the state
     holds of the running one counts.
@@ -192,6 +195,7 @@ def actor_baseline(as_of: datetime, *, window_days: int = WINDOW_DAYS) -> str:
     both weekend days.
     """
     today = _day(as_of)
+    asked = f"(SELECT * FROM actor_hour SEMI JOIN {hours_of} USING (authority, actor_id))" if hours_of else "actor_hour"
     return _cast(
         BASELINE,
         f"""
@@ -217,7 +221,7 @@ WITH of_day AS (
 ), volume AS (
     SELECT authority, actor_id, sum(events) AS events, sum(failures) AS failures, sum(mutating) AS mutating,
         sum(interactive) AS interactive, median(events) AS median_events, mad(events) AS mad_events,
-        count(*) FILTER (WHERE {_weekend("day")}) AS weekend_days,
+        max(events) AS most_events, count(*) FILTER (WHERE {_weekend("day")}) AS weekend_days,
         median(events) FILTER (WHERE {_weekend("day")}) AS weekend_events,
         sum(events) FILTER (WHERE {_weekend("day")}) AS at_weekends,
         count(*) FILTER (WHERE {_month_end("day")}) AS month_end_days,
@@ -229,7 +233,7 @@ WITH of_day AS (
     GROUP BY authority, actor_id
 ), counted AS (
     SELECT h.authority, h.actor_id, hour_of_week, CAST(sum(events) AS DOUBLE) AS events
-    FROM actor_hour AS h JOIN newest AS n ON h.authority = n.authority AND h.actor_id = n.actor_id
+    FROM {asked} AS h JOIN newest AS n ON h.authority = n.authority AND h.actor_id = n.actor_id
         AND h.quarter BETWEEN n.quarter - INTERVAL 3 MONTH AND n.quarter
     GROUP BY h.authority, h.actor_id, hour_of_week
 ), week AS (
@@ -270,7 +274,7 @@ WITH of_day AS (
 ), one AS (
     SELECT k.*, s.active_days, s.active_days >= {MATURE_DAYS} AS mature,
         v.events, v.failures, v.mutating, v.interactive,
-        v.median_events, v.mad_events, s.year_ago_events, v.at_weekends, v.days, v.of_days,
+        v.median_events, v.mad_events, v.most_events, s.year_ago_events, v.at_weekends, v.days, v.of_days,
         CASE WHEN v.weekend_days >= 4 THEN v.weekend_events END AS weekend_events,
         CASE WHEN v.month_end_days >= 4 THEN v.month_end_events END AS month_end_events,
         h.hours, h.off_hours_share, g.longest AS longest_gap_days, g.usual AS usual_gap_days,

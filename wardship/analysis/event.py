@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from wardship.analysis import baseline
 from wardship.model.activity import ACTIVITY
+from wardship.model.baseline import MATURE_DAYS
 from wardship.sdk.detection import EVENT
 
 OPERATIONS = """
@@ -131,8 +132,8 @@ LEFT JOIN action AS m ON m.service IS NOT DISTINCT FROM a.service AND m.operatio
 def provisioners() -> str:
     """SELECT of (authority, actor_id, tool) of those that the state shows to be provisioning tools.
 
-    An agent's name is a claim of whoever sends it. It counts for an actor that has worked with that agent for days,
-    mostly, and on many things: what nobody gets by naming himself Terraform once.
+    An agent's name is a claim of whoever sends it. It counts for an actor that has worked mostly with that agent: for
+    days and on many things, or for as long as a baseline takes. Nobody gets that by naming himself Terraform once.
     """
     named = " ".join(f"WHEN agent LIKE '{pattern}' THEN '{tool}'" for pattern, tool in _TOOLS)
     return f"""
@@ -155,5 +156,5 @@ FROM shares AS s
 JOIN days AS d ON d.authority = s.authority AND d.actor_id = s.actor_id
 JOIN breadth AS b ON b.authority = s.authority AND b.actor_id = s.actor_id
 WHERE s.tool IS NOT NULL AND s.with_tool >= {_TOOL_SHARE} * s.events
-    AND d.days >= {_TOOL_DAYS} AND b.actions >= {_TOOL_ACTIONS}
+    AND (d.days >= {_TOOL_DAYS} AND b.actions >= {_TOOL_ACTIONS} OR d.days >= {MATURE_DAYS})
 """  # noqa: S608 - our own names and numbers

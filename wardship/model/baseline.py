@@ -123,6 +123,7 @@ BASELINE: Mapping[str, str] = {
     "interactive_share": "DOUBLE",
     "median_events": "DOUBLE",  # of an active day
     "mad_events": "DOUBLE",  # median absolute deviation from it
+    "most_events": "BIGINT",  # of its busiest day
     "weekend_events": "DOUBLE",  # median of its active Saturdays and Sundays; NULL: fewer than 4
     "month_end_events": "DOUBLE",  # of its active days among the last two and first two of a month; NULL: fewer than 4
     "year_ago_events": "DOUBLE",  # most in a day, within a week of the same date a year before; NULL: not remembered

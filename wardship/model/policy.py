@@ -101,7 +101,7 @@ class Policy:
     """Days of silence after which a use is news."""
     alert_percent: Mapping[str, int] = field(default_factory=_alert)
     """Score from which signals together are an alert of that severity; below the last one they stay signals."""
-    dampen_percent: int = 40
+    dampen_percent: int = 30
     """What a signal counts where a provisioning tool or an announced change explains it, in percent of its weight."""
     alert_days: int = 30
     """Older events only say what is usual: no detection is asked about what happened more days ago than this."""

@@ -119,12 +119,13 @@ def _written(db: duckdb.DuckDBPyConnection, folder: Path, name: str, columns: Ma
 
 
 def _baselines(db: duckdb.DuckDBPyConnection, folder: Path) -> list[Table]:
-    """What was usual when the newest day of the events began, and how each actor's days compare with it."""
+    """What was usual when the newest day of the events began, and how each actor's days compare with it. Hours are told
+    of who acts: no detection asks for anybody else's."""
     found = db.execute("SELECT max(time) FROM event").fetchone()
     as_of = found[0].replace(tzinfo=UTC) if found and found[0] else datetime(2000, 1, 1, tzinfo=UTC)
     made = []
     for name, columns, select in (
-        ("actor_baseline", BASELINE, baseline.actor_baseline(as_of)),
+        ("actor_baseline", BASELINE, baseline.actor_baseline(as_of, hours_of="event")),
         ("peer_action", PEER_ACTION, baseline.peer_action(as_of)),
         ("actor_score", SCORE, baseline.score("event")),
     ):
