@@ -75,3 +75,35 @@ def test_lists_and_upkeep(run: Command, log: Path) -> None:
     assert "No log was read" in run("telemetry", "status", "-w", "w").out
     run("telemetry", "import", "auto", log, "-w", "w")
     assert run("telemetry", "compact", "-w", "w").code == 0
+
+
+def test_an_import_says_which_events_are_too_old_for_an_alert_and_which_will_not_stay(run: Command, log: Path) -> None:
+    """Whoever tries old logs first would wait in vain for alerts, and lose the events in the first night."""
+    log.write_text(log.read_text("utf-8").replace("2026-11-01", "2020-11-01"), encoding="utf-8")
+    done = run("telemetry", "import", "auto", log, "-w", "w")
+    assert "2 events are too old for an alert" in done.err
+    assert "2 events are older than 400 days" in done.err
+    assert "telemetry.keep_days" in done.err
+
+
+def test_the_workspace_below_a_folder_is_no_log(run: Command, log: Path, tmp_path: Path) -> None:
+    """`import auto .` makes its workspace right there: its keys must not be read, nor kept as unreadable records."""
+    for _again in range(2):
+        done = run("telemetry", "import", "auto", tmp_path, "-w", tmp_path / "wardship-workspace")
+        assert "no log that is known" not in done.err
+    done = run("telemetry", "import", "aws.cloudtrail", tmp_path, "-w", tmp_path / "wardship-workspace")
+    files = json.loads(run("telemetry", "status", "--files", "-w", tmp_path / "wardship-workspace", "-o", "json").out)
+    assert [one["name"] for one in files] == [str(log)]
+
+
+def test_lists_of_an_empty_inventory_lead_on(run: Command, log: Path) -> None:
+    run("telemetry", "import", "auto", log, "-w", "w")
+    for words in (("telemetry", "coverage"), ("unused", "--verdict", "all")):
+        assert "wardship scan" in run(*words, "-w", "w").out
+
+
+def test_a_mistyped_log_is_told_the_nearest(run: Command, log: Path) -> None:
+    done = run("telemetry", "import", "aws.cloudtral", log, "--dry-run")
+    assert done.code == 2
+    assert "aws.cloudtrail" in done.err
+    assert len(done.err) < 200

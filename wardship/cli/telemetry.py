@@ -107,9 +107,16 @@ def _add_import(telemetry: kit.Group) -> None:
                     work.learn_events(app)
                 else:
                     work.judge_events(run, app, line)
+                leaving, keep = service.leaving(app.workspace), app.workspace.settings.telemetry.keep_days
             line.clear()
         if window is not None and (done.broken or done.unknown):
             run.warn(_("Not taken as complete: not every file could be read to its end."))
+        if leaving:
+            run.warn(
+                _("%(n)s events are older than %(days)s days: the worker removes them. What they taught stays.")
+                % {"n": format_number(leaving), "days": keep}
+            )
+            run.warn(_("Next: %(advice)s") % {"advice": _("raise telemetry.keep_days in workspace.yaml to keep them")})
         return _tell_imported(run, done)
 
 
@@ -267,7 +274,7 @@ def _tell_tried(run: Run, tried: Tried) -> int:
     for reason, count in tried.reasons.most_common(_SHOWN):
         run.warn(
             _("  %(n)s records could not be read: %(reason)s")
-            % {"n": format_number(count), "reason": visible(reason, 200)}
+            % {"n": format_number(count), "reason": visible(reason.removeprefix("DataError: "), 200)}
         )
     _tell_files(run, tried.broken, tried.unknown)
     _tell_drift(run, tried.drift)
@@ -279,14 +286,19 @@ def _tell_files(run: Run, broken: Sequence[tuple[str, str]], unknown: Sequence[s
         words = {"file": visible(name, 200), "why": visible(why, 200)}
         run.warn(_("  %(file)s could not be read to its end: %(why)s") % words)
     if broken:
+        _tell_more(run, len(broken))
         run.warn(_("Next: %(advice)s") % {"advice": _("fetch those files again and import them; nothing is doubled")})
     for name in unknown[:_SHOWN]:
         run.warn(_("  %(file)s is no log that is known here") % {"file": visible(name, 200)})
     if unknown:
+        _tell_more(run, len(unknown))
         advice = _("name the log (`wardship telemetry sources`) in the place of auto, or write a mapping file")
         run.warn(_("Next: %(advice)s") % {"advice": advice})
-    if (more := max(len(broken) - _SHOWN, 0) + max(len(unknown) - _SHOWN, 0)) > 0:
-        run.warn(_("  and %(n)s more files") % {"n": format_number(more)})
+
+
+def _tell_more(run: Run, files: int) -> None:
+    if files > _SHOWN:
+        run.warn(_("  and %(n)s more files") % {"n": format_number(files - _SHOWN)})
 
 
 def _tell_drift(run: Run, drift: dict[tuple[str, str], int]) -> None:

@@ -44,7 +44,9 @@ def add_to(root: kit.Group, telemetry: kit.Group) -> None:
                     columns=use.VERDICT_COLUMNS,
                     rows=use.verdicts(facts, verdict=chosen, family=family),
                 ),
-                empty=_("Nothing has this verdict. `wardship unused --verdict all` shows every one."),
+                empty=_("Nothing has this verdict. `wardship unused --verdict all` shows every one.")
+                if chosen or family
+                else _("The inventory is empty: there is nothing that could be used. Next: wardship scan"),
             )
 
     @kit.command(
@@ -62,7 +64,10 @@ def add_to(root: kit.Group, telemetry: kit.Group) -> None:
             kit.emit(
                 run,
                 Listing(name="log-coverage", columns=use.COVERAGE_COLUMNS, rows=use.log_coverage(facts)),
-                empty=_("No log is known. Start with `wardship telemetry import`."),
+                empty=_(
+                    "The inventory is empty: no log belongs to a system of it yet."
+                    " Next: wardship scan; `wardship telemetry status` shows every log."
+                ),
             )
 
     @kit.command(

@@ -129,18 +129,24 @@ def judge_events(run: Run, app: App, progress: Callable[[str], None] | None = No
     from wardship.services import telemetry_refresh
 
     try:
-        done = telemetry_refresh.refresh(app.workspace, actor=app.actor, progress=progress or app.progress).judged
+        refreshed = telemetry_refresh.refresh(app.workspace, actor=app.actor, progress=progress or app.progress)
     except Conflict as busy:
         run.warn(visible(busy.message))
         run.warn(_("Next: %(advice)s") % {"advice": busy.advice})
         return
     _clear(app)
+    done = refreshed.judged
     for problem in done.problems:
         run.warn(_("a detection could not be asked: %(what)s") % {"what": visible(problem)})
     if done.opened or done.changed:
         run.note(
             _("%(opened)s new alerts, %(changed)s that grew: `wardship alerts list`")
             % {"opened": format_number(len(done.opened)), "changed": format_number(len(done.changed))}
+        )
+    if refreshed.old:
+        run.note(
+            _("%(n)s events are too old for an alert (policy: alert_days); they only teach what is usual.")
+            % {"n": format_number(refreshed.old)}
         )
 
 

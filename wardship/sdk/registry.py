@@ -6,6 +6,7 @@ Our own connectors are the modules of `wardship.connectors`; a third party's is 
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
 from collections.abc import Sequence
@@ -87,9 +88,13 @@ def source(name: str) -> Source:
             return cast("Source", found)
     if name in shipped_names():
         return cast("Source", shipped_log(name))
+    known = source_names()
+    near = difflib.get_close_matches(name[:80], known, n=3)
     raise ConfigError(
         _("no telemetry source is called %(name)r") % {"name": name[:80]},
-        advice=_("known sources: %(names)s") % {"names": ", ".join(source_names())},
+        advice=_("perhaps %(names)s; all of them: wardship telemetry sources") % {"names": ", ".join(near)}
+        if near
+        else _("known sources: %(names)s") % {"names": ", ".join(known)},
     )
 
 

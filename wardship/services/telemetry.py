@@ -143,6 +143,11 @@ def replay(ws: Workspace, *, actor: str, input_id: int | None = None, source: st
     return replaying.replay(ws, actor=actor, input=input_id, source=chosen)
 
 
+def leaving(ws: Workspace) -> int:
+    """Events that retention takes out the next time, because they are older than the settings keep."""
+    return sum(one.rows for one in telemetry.live_files(ws.db) if one.day < compaction.oldest_day(ws))
+
+
 def compact(ws: Workspace, *, actor: str, check: Callable[[], None] = lambda: None) -> tuple[Compacted, int, int]:
     """Makes one sorted file of each day's files, takes out what is older than the settings keep, and sweeps. `check`
     is called between days and may raise.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 
 from wardship.sdk.i18n import _
 from wardship.services import detect, evaluate, usage
@@ -26,9 +26,11 @@ MOST_STEPS = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refreshed:
-    """What a refresh did. `state` is the last batch that counts in the state of use."""
+    """What a refresh did. `state` is the last batch that counts in the state of use; `old` are new events of days that
+    are too long ago for an alert."""
 
     judged: Judged = field(default_factory=Judged)
+    old: int = 0
     state: int = 0
     facts: bool = False  # whether the facts were written anew
 
@@ -40,12 +42,14 @@ def refresh(
 
     Raises Conflict when another process is at it for `wait_s` seconds: what was imported is kept, and judged then.
     """
-    judged = Judged()
+    judged, old = Judged(), 0
     with detect.alone(ws.db, wait_s=wait_s) as lease:
         state = usage.refresh(ws, until=detect.last_judged(ws.db)).batch  # of a run that was killed in between
         todo = steps(ws.db, detect.unjudged(ws.db))
         detections = detect.workspace_detections(ws) if todo else []
         policy = evaluate.workspace_policy(ws)
+        if todo:
+            old = _old(ws.db, todo[0][0], ws.db.clock() - timedelta(days=policy.alert_days))
         for number, batches in enumerate(todo, 1):
             if progress is not None:
                 progress(_("judging events, %(n)d of %(all)d") % {"n": number, "all": len(todo)})
@@ -53,7 +57,13 @@ def refresh(
             state = usage.refresh(ws, until=batches[-1]).batch
     if facts and todo:
         evaluate.again(ws, actor=actor)
-    return Refreshed(judged=judged, state=state, facts=bool(facts and todo))
+    return Refreshed(judged=judged, old=old, state=state, facts=bool(facts and todo))
+
+
+def _old(db: Database, first: int, since: datetime) -> int:
+    """Events of the batches from `first` on whose day was over before `since`."""
+    files = telemetry.live_files(db, until=since, batches_after=first - 1)
+    return sum(one.rows for one in files if one.last_at < since and min(one.batches) >= first)
 
 
 def learn(ws: Workspace, *, actor: str, wait_s: float = 0.0) -> int:
