@@ -28,7 +28,7 @@ from bench import cloudtrail_files, harness
 SIZES, LARGE_SIZES = (30_000, 100_000, 300_000), (300_000, 1_000_000, 3_000_000)
 PAIRS = 5
 SEED = 20_261_122
-BATCH_BYTES = 256 * 1024 * 1024
+SPOOL_BYTES = 64 * 1024 * 1024  # as wardship.ingest.telemetry.batch, which would load the whole product
 
 COLUMNS = {
     **{
@@ -195,11 +195,12 @@ def columns(folder: Path, out: Path) -> None:
                 spool.write(block.lines)
                 spool.write(b"\n")
                 size += len(block.lines)
-            if size >= BATCH_BYTES:
-                spool.close()
+            if size >= SPOOL_BYTES:
+                spool.truncate()
                 flush(number)
                 number, size = number + 1, 0
-                spool = lines.open("wb")
+                spool.seek(0)
+        spool.truncate()
         spool.close()
         flush(number)
     lines.unlink()

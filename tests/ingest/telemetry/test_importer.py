@@ -172,6 +172,23 @@ def test_a_document_that_cannot_be_split_is_read_exactly(ws: Workspace, tmp_path
     assert telemetry.inputs(ws.db)[0].position == 3
 
 
+def test_lines_handed_over_a_few_at_a_time_say_the_same(
+    ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file is read exactly, one loses nothing, and what `parse` has to read lies in each."""
+    monkeypatch.setattr(batch, "SPOOL_BYTES", 300)
+    inner = [{"id": "x", "at": "no"}, {"id": "y", "at": "no"}]
+    for number in range(4):
+        first = number * 10
+        odd = [record(first, parts=inner)] if number == 2 else [record(first, new=True)]
+        text = json.dumps({"Records": [*odd, *(record(first + n) for n in range(1, 10))]}, separators=(",", ":"))
+        (tmp_path / f"{number}.json").write_text(text)
+    done = load(ws, *sorted(tmp_path.glob("*.json")), source=TinyProjected())
+    assert (done.events, done.complete) == (40, True)
+    expected = [(f"e{n}", n // 10 + 1, n % 10) for n in range(40)]
+    assert sorted(rows(ws, "uid, input, position")) == sorted(expected)
+
+
 def split_over(folder: Path, records: list[dict[str, Any]], cuts: list[int], form: str) -> list[Path]:
     """The records in files: cut at `cuts`."""
     edges = [0, *sorted(cuts), len(records)]

@@ -32,6 +32,9 @@ from wardship.store.workspace import Workspace
 
 MAX_EVENTS = 250_000
 MAX_TEXT_BYTES = 256 * 1024 * 1024
+SPOOL_BYTES = 64 * 1024 * 1024
+"""Lines of raw JSON that are handed to DuckDB at once: in a small file that is written over again and again, they do
+not leave the cache."""
 FUTURE = timedelta(days=2)
 """An event later than this is a damaged one: clocks that are wrong are wrong by less."""
 
@@ -132,7 +135,7 @@ class Batch:
 
         `again`: they were made by `split`, and this reads the whole input exactly should one not be JSON.
         """
-        self._raw = self._raw or (self._staging.folder / "raw.jsonl").open("wb")
+        self._raw = self._raw or (self._staging.folder / "raw.jsonl").open("w+b")
         first = self._segments[-1].first_line + self._segments[-1].lines if self._segments else 0
         try:
             self._raw.write(lines)
@@ -147,6 +150,8 @@ class Batch:
         part = self._parts[name]
         part.position = position + count
         part.events += count
+        if self._raw.tell() >= SPOOL_BYTES:
+            self._project(self._raw)
 
     def add(self, name: int, position: int, record: Any, activities: Sequence[Activity]) -> None:
         """What record number `position` of an input said. Raises DataError for a time that no log can have."""
@@ -262,8 +267,7 @@ class Batch:
 
     def _load(self) -> None:
         if self._raw is not None:
-            self._close(self._raw)
-            self._project()
+            self._project(self._raw)
         for spool in (self._rows, self._bad):
             if spool is not None:
                 self._close(spool)
@@ -278,9 +282,16 @@ class Batch:
         except OSError as error:
             raise no_room(error.strerror or "") from None
 
-    def _project(self) -> None:
-        """The PROJECTION over what was spooled; what it leaves goes through `parse`."""
+    def _project(self, spool: BinaryIO) -> None:
+        """The PROJECTION over what was spooled; what it leaves goes through `parse`. The spool begins anew."""
+        if not self._segments:
+            return
         source: Any = self.source
+        try:
+            spool.truncate()
+            spool.flush()
+        except OSError as error:
+            raise no_room(error.strerror or "") from None
         lines = self._staging.folder / "raw.jsonl"
         waiting = self._staging.load_projected(lines, source.RAW, source.PROJECTION, self._segments, self._latest)
         exactly: set[int] = set()
@@ -301,6 +312,8 @@ class Batch:
             part.position = reached
         for name in exactly:
             self._read_exactly(name)
+        self._segments, self._again = [], {}
+        spool.seek(0)
 
     def _lines_of(self, path: Path, waiting: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, bytes]]:
         """(input, position, line) of the records (input, position), in the order of the file."""

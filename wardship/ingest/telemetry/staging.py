@@ -97,12 +97,13 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
     def load_projected(
         self, lines: Path, raw: Mapping[str, str], projection: str, segments: Sequence[Segment], latest: datetime
     ) -> list[tuple[int, int]]:
-        """Lines of raw JSON through a source's PROJECTION: the first rows of a batch. Returns (input, position) of the
-        records that it leaves to `parse`."""
+        """Lines of raw JSON through a source's PROJECTION. Returns (input, position) of the records that it leaves to
+        `parse`."""
         db = self._db
         columns = ", ".join(f'projected."{name}"' for name in FIELDS)
         nothing = ", ".join("NULL" for _ in _GIVEN)
         listed = ", ".join(f"({one.first_line}, {one.lines}, {one.input}, {one.position})" for one in segments)
+        before = self._one("SELECT coalesce(max(rowid), -1) + 1 FROM staged")
         # Every line has a row in `place_of`, for a hash join: an ASOF join to the segments would sort all the columns.
         made = self._insert(
             f"""
@@ -125,7 +126,7 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
         )
         with _said():
             if made != segments[-1].first_line + segments[-1].lines:  # it lost rows: nothing of it can be believed
-                db.execute("DELETE FROM staged")
+                db.execute("DELETE FROM staged WHERE rowid >= ?", [before])
                 return [(one.input, one.position + line) for one in segments for line in range(one.lines)]
             waiting = db.execute("SELECT input, position FROM staged WHERE part = -1").fetchall()
             if waiting:
