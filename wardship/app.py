@@ -16,8 +16,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from wardship.config import resolve_secret
-from wardship.jobs import periodic, schedule
-from wardship.jobs.worker import Worker
 from wardship.model.errors import ConfigError
 from wardship.model.secret import Secret
 from wardship.sdk import i18n, registry
@@ -31,6 +29,7 @@ from wardship.store.db import Database
 from wardship.store.workspace import SETTINGS_FILE, Workspace, find_workspace
 
 if TYPE_CHECKING:
+    from wardship.jobs.worker import Worker
     from wardship.services.demo import DemoLog
 
 Clock = Callable[[], datetime]
@@ -153,6 +152,9 @@ def demo_logs(app: App) -> Sequence[DemoLog]:
 
 def worker(app: App) -> Worker:
     """The background worker with every kind of job that there is."""
+    from wardship.jobs import periodic, schedule  # its jobs are heavy, and only the worker does them
+    from wardship.jobs.worker import Worker
+
     schedule.put(app.db, periodic.PERIODIC)
     settings = app.workspace.settings.worker
     return Worker(app.db, periodic.handlers(app.workspace), lease_s=settings.lease_s, poll_s=settings.poll_s)

@@ -8,7 +8,7 @@ from wardship.app import App
 from wardship.model.errors import ConfigError
 from wardship.sdk.i18n import use_language
 from wardship.services import evaluate, explain, listings
-from wardship.services.explain import Story
+from wardship.services.story import Story
 
 
 def story(app: App, wanted: str) -> Story:

@@ -21,7 +21,7 @@ from wardship.model.secret import Secret
 from wardship.sdk import registry
 from wardship.sdk.connector import Connection
 from wardship.services import evaluate, leaks
-from wardship.services.explain import Story
+from wardship.services.story import Story
 from wardship.store import tables
 
 REPO = "git:github.com/acme/shop"

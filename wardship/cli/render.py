@@ -18,8 +18,8 @@ from wardship.sdk.i18n import _
 from wardship.sdk.words import word
 
 if TYPE_CHECKING:
-    from wardship.services.explain import Story
     from wardship.services.formats import Column, Listing
+    from wardship.services.story import Story
 
 _ENOUGH = 8, 11  # cells of a text: what says anything at all, and what one likes to read
 _MIN_HEAD = 5  # of the head above a number

@@ -69,9 +69,10 @@ def add_to(root: kit.Group) -> None:
             if screen and run.out is None and seen["events"]:
                 _tell_summary(run, subject, seen)
             most = _ON_SCREEN if screen and by is None else None
+            chosen = () if by is None else (by,)
             kit.emit(
                 run,
-                Listing(name="usage", columns=usage.COLUMNS, rows=usage.rows(known, subject, by=by, most=most)),
+                Listing(name="usage", columns=usage.COLUMNS, rows=usage.rows(known, subject, by=chosen, most=most)),
                 empty=_(_NOT_SEEN) % {"name": visible(subject.name)},
             )
             if most and seen["events"]:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from wardship.sdk.connector import Connection, SetupGuide
     from wardship.sdk.rule import Rule
     from wardship.services.demo import DemoLog
-    from wardship.services.explain import Story
     from wardship.services.formats import Row
     from wardship.services.scan import Outcome
+    from wardship.services.story import Story
 
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 _JUDGE_EVERY_S = 5.0  # something to read meanwhile, without judging everything after every small system
@@ -173,10 +173,10 @@ def read_demo_logs(run: Run, app: App, logs: Sequence[DemoLog]) -> None:
 
 def show_story(run: Run, story: Story) -> None:
     """A story for a reader, or its lines as rows."""
-    from wardship.services import explain
-    from wardship.services.formats import Listing
-
     if run.format != "table":
+        from wardship.services import explain
+        from wardship.services.formats import Listing
+
         kit.emit(run, Listing(name="explanation", columns=explain.COLUMNS, rows=story.rows()))
         return
     from wardship.cli import render

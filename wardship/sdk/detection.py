@@ -27,6 +27,7 @@ from wardship.model.activity import ACTIVITY
 from wardship.model.errors import ConfigError
 from wardship.model.facts import FACTS
 from wardship.model.finding import Confidence, Severity
+from wardship.sdk import titles
 from wardship.sdk.action_class import ACTION_CLASS
 from wardship.sdk.fact_query import FactQuery, Language, compile_query
 from wardship.sdk.i18n import _
@@ -45,7 +46,7 @@ from wardship.sdk.rule import (
 )
 from wardship.sdk.yaml_file import YamlFile, read_yaml_file
 
-BUILT_IN = Path(__file__).resolve().parents[1] / "detections"
+BUILT_IN = titles.DETECTIONS
 
 EVENT: Mapping[str, str] = {
     **ACTIVITY,

@@ -12,7 +12,6 @@ is kept with the finding and can be named in `sentence` and `command` as %(colum
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import re
@@ -31,12 +30,13 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraint
 from wardship.model.errors import ConfigError
 from wardship.model.facts import FACTS
 from wardship.model.finding import Confidence, Severity
+from wardship.sdk import titles
 from wardship.sdk.fact_query import FactQuery, compile_query, nearest
 from wardship.sdk.i18n import N_, _
 from wardship.sdk.yaml_file import YamlFile, read_yaml_file
 
 RULE_ID = r"^[a-z][a-z0-9_]{2,63}$"
-BUILT_IN = Path(__file__).resolve().parents[1] / "rules"
+BUILT_IN = titles.RULES
 RESERVED_COLUMNS = frozenset({"subject_uid", "identity_uid", "severity", "confidence"})
 EXAMPLE_AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
 """The instant at which every example of every rule is judged."""
@@ -237,20 +237,6 @@ def validated(told: YamlFile, model: type[_Model], advice: str) -> _Model:
         raise told.error(place, message, advice) from None
     except ConfigError as error:
         raise told.error(("query",), error.message, error.advice) from None
-
-
-def rule_titles(*folders: Path) -> dict[str, str]:
-    """The title of each rule file of the folders, by id, without checking the rules: what lists need.
-
-    A file that cannot be read has no title here; `load_rules` says what is wrong with it.
-    """
-    titles: dict[str, str] = {}
-    for path in (path for folder in folders for path in sorted(folder.glob("*.yaml"))):
-        with contextlib.suppress(ConfigError, OSError):
-            data = read_yaml_file(path).data
-            if isinstance(data, dict) and isinstance(data.get("title"), str):
-                titles[path.stem] = data["title"]
-    return titles
 
 
 def _check(rule: Rule, told: YamlFile, path: Path) -> None:

@@ -18,9 +18,9 @@ from wardship.sdk.i18n import N_, _, format_instant, format_number
 from wardship.sdk.rule import Way, fill, fill_command
 from wardship.sdk.words import word
 from wardship.services import alerts, explain
-from wardship.services.explain import Section, Story
 from wardship.services.formats import Row
 from wardship.services.reading import Facts
+from wardship.services.story import Section, Story
 from wardship.store import tables, telemetry_tables
 from wardship.store.db import Database
 from wardship.store.workspace import Workspace

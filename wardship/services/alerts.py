@@ -20,9 +20,8 @@ from wardship.model.alert import AlertState, ChangeWindow
 from wardship.model.errors import ConfigError
 from wardship.model.identity import uid_of
 from wardship.model.policy import Policy
-from wardship.sdk.detection import BUILT_IN
 from wardship.sdk.i18n import N_, _
-from wardship.sdk.rule import rule_titles
+from wardship.sdk.titles import DETECTIONS, titles_in
 from wardship.services.formats import Column, Listing, Row
 from wardship.services.reading import Facts
 from wardship.services.usage import Subject
@@ -171,7 +170,7 @@ def _plain(row: sa.Row[Any]) -> dict[str, Any]:
 
 
 def _titles(ws: Workspace) -> dict[str, str]:
-    return {name: _(title) for name, title in rule_titles(BUILT_IN, ws.path / "detections").items()}
+    return {name: _(title) for name, title in titles_in(DETECTIONS, ws.path / "detections").items()}
 
 
 class _People:

@@ -8,8 +8,7 @@ called unknown.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -19,38 +18,15 @@ from wardship.sdk.rule import Rule
 from wardship.sdk.words import word
 from wardship.services import findings, inventory, listings, plain
 from wardship.services.findings import Explanation, ToDo
-from wardship.services.formats import Column, Row
+from wardship.services.formats import Column
 from wardship.services.inventory import Detail
 from wardship.services.reading import Facts
+from wardship.services.story import Section, Story
 from wardship.store.db import Database
 
 COLUMNS = (Column(name="section", label=N_("Section")), Column(name="text", label=N_("Text")))
 _MOST_GRANTS = 25
 _MOST_CONSUMERS = 25
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """One heading and its lines. `id` is the same in every language."""
-
-    id: str
-    title: str
-    lines: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
-    """An explanation: a title, one line that sums it up, and the sections."""
-
-    title: str
-    summary: str
-    sections: Sequence[Section]
-
-    def rows(self) -> Iterator[Row]:
-        """The story as rows, for the machine-readable formats."""
-        for section in self.sections:
-            for line in section.lines:
-                yield {"section": section.id, "text": line}
 
 
 def explain(

@@ -21,9 +21,9 @@ from wardship.sdk import registry
 from wardship.sdk.connector import Connection
 from wardship.sdk.i18n import N_, _, format_instant, format_number
 from wardship.sdk.words import word
-from wardship.services.explain import Section, Story
 from wardship.services.formats import Column, Row
 from wardship.services.reading import Facts
+from wardship.services.story import Section, Story
 from wardship.store import tables
 from wardship.store.db import Database
 

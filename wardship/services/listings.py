@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from wardship.model.errors import ConfigError
 from wardship.model.facts import FACTS
 from wardship.sdk.i18n import N_, _
-from wardship.sdk.rule import BUILT_IN, rule_titles
+from wardship.sdk.titles import RULES, titles_in
 from wardship.services import inventory
 from wardship.services.formats import Column, Listing, Row
 from wardship.services.reading import Facts
@@ -190,7 +190,7 @@ def findings(
         query = query.where(table.c.identity_uid == identity_uid)
     worst = sa.case({name: place for place, name in enumerate(_SEVERITY_ORDER)}, value=table.c.severity, else_=9)
     names = Names(facts)
-    titles = {rule: _(title) for rule, title in rule_titles(BUILT_IN, *facts.rule_folders).items()}
+    titles = {rule: _(title) for rule, title in titles_in(RULES, *facts.rule_folders).items()}
     with db.read() as conn:
         for row in conn.execution_options(yield_per=1_000).execute(
             query.order_by(worst, table.c.due_on, table.c.rule, table.c.uid)

@@ -16,9 +16,9 @@ from wardship.model.errors import ConfigError
 from wardship.sdk.i18n import N_, _, format_instant, format_number
 from wardship.sdk.words import word
 from wardship.services import alerts, listings, usage
-from wardship.services.explain import Section, Story
 from wardship.services.formats import Column, Row
 from wardship.services.reading import Facts
+from wardship.services.story import Section, Story
 from wardship.services.usage import Subject
 from wardship.store.state import Generation
 from wardship.store.workspace import Workspace
@@ -145,12 +145,11 @@ def _usual(known: Generation, subject: Subject) -> dict[str, list[Row]]:
     """The habits that the state of use remembers, the most frequent first."""
     if not (subject.actors or subject.credential_id):
         return {}
-    found: dict[str, list[Row]] = {}
-    for aspect in _HABITS:
-        if subject.credential_id and aspect == "resource":
-            continue  # resources are not remembered by credential
-        rows = usage.rows(known, subject, by=aspect, most=5)
-        found[aspect] = [_brief(row, "value", "events", "first_at", "last_at") for row in rows]
+    found: dict[str, list[Row]] = {aspect: [] for aspect in _HABITS}
+    if subject.credential_id:
+        del found["resource"]  # resources are not remembered by credential
+    for row in usage.rows(known, subject, by=tuple(found), most=5):
+        found[row["aspect"]].append(_brief(row, "value", "events", "first_at", "last_at"))
     return found
 
 

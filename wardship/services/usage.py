@@ -8,6 +8,7 @@ events. What it means for an identity of the inventory is found by exact ids (`i
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from typing import Any
 from wardship.analysis import baseline
 from wardship.model.baseline import BASELINE, PEER_ACTION
 from wardship.model.errors import ConfigError
-from wardship.sdk.i18n import N_
+from wardship.sdk.i18n import N_, _
 from wardship.services import inventory
 from wardship.services.formats import Column, Row
 from wardship.services.reading import Facts
@@ -225,6 +226,11 @@ def find(facts: Facts, known: Generation, wanted: str) -> Subject:
             service, _colon, operation = wanted.partition(":")
             if asked.actors("actor_action", _PERMISSION, {"service": service, "operation": operation}):
                 return Subject(name=wanted, service=service, operation=operation)
+            if _OPERATION.fullmatch(wanted):
+                raise ConfigError(
+                    _("nobody did %(what)s in the logs that were read") % {"what": wanted},
+                    advice=_("`wardship telemetry coverage` shows what they hold, `wardship unused` what nobody uses"),
+                ) from None
             raise
 
 
@@ -247,10 +253,11 @@ def _of_identity(facts: Facts, uid: str) -> Subject:
     return Subject(name=str(name), actors=actors, identity_uid=uid)
 
 
-def rows(known: Generation, subject: Subject, *, by: str | None = None, most: int | None = None) -> Iterator[Row]:
-    """The subject's use by one aspect, or by all but days; of each the `most` used (None: all), most used first."""
-    if by is not None:
-        aspects = [by]
+def rows(known: Generation, subject: Subject, *, by: Sequence[str] = (), most: int | None = None) -> Iterator[Row]:
+    """The subject's use by these aspects, or by all but days; of each the `most` used (None: all), most used first."""
+    aspects: Sequence[str]
+    if by:
+        aspects = by
     elif subject.operation:
         aspects = ["actor"]
     else:
@@ -279,6 +286,7 @@ def _rows(asked: _Asked, subject: Subject, aspect: str) -> Iterator[dict[str, An
         yield {**only, **row, "aspect": aspect}
 
 
+_OPERATION = re.compile(r"[A-Za-z0-9._-]{1,80}:[A-Za-z0-9._ -]{1,120}")
 _PERMISSION = "(service = $service OR starts_with(service, $service || '.')) AND lower(operation) = lower($operation)"
 
 
