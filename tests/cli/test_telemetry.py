@@ -107,3 +107,23 @@ def test_a_mistyped_log_is_told_the_nearest(run: Command, log: Path) -> None:
     assert done.code == 2
     assert "aws.cloudtrail" in done.err
     assert len(done.err) < 200
+
+
+def test_records_of_a_mapping_file_do_not_keep_others_from_being_replayed(
+    run: Command, log: Path, tmp_path: Path
+) -> None:
+    mapping = tmp_path / "gate.yaml"
+    mapping.write_text(
+        "wardship_log: 1\nname: shop-gate\nmatch: {field: gate, in: [front]}\nauthority: 'gate:one'\n"
+        "fields: {time: at, operation: kind}\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "gate.jsonl").write_text('{"gate": "front", "kind": "open", "at": "soon"}\n', encoding="utf-8")
+    assert run("telemetry", "import", mapping, tmp_path / "gate.jsonl", "-w", "w").code == 3
+    assert run("telemetry", "import", "auto", log, "-w", "w").code == 3
+    done = run("telemetry", "replay", "-w", "w")
+    assert done.code == 3
+    assert "2 still cannot" in done.out
+    assert "shop-gate" in done.err
+    assert "--source" in done.err
+    assert "shop-gate" not in run("telemetry", "replay", "--source", mapping, "-w", "w").err

@@ -30,7 +30,7 @@ def add_to(root: kit.Group) -> None:
             kit.emit(
                 run,
                 Listing(name="quarantine", columns=service.COLUMNS, rows=service.rows(app.db)),
-                empty=_("Every record could be read."),
+                empty=_("Every record of scans and imports could be read; of audit logs: wardship telemetry status"),
             )
 
     @kit.command(

@@ -190,6 +190,10 @@ def _add_upkeep(telemetry: kit.Group) -> None:
                 "left": format_number(done.left),
             }
         )
+        for name in sorted(done.unknown):
+            run.warn(_("%(log)s was read with a mapping file, which is not known here") % {"log": visible(name, 100)})
+        if done.unknown:
+            run.warn(_("Next: %(advice)s") % {"advice": "wardship telemetry replay --source ./MAPPING.yaml"})
         return kit.INCOMPLETE if done.left else kit.DONE
 
     @kit.command(
@@ -251,7 +255,8 @@ def _tell_imported(run: Run, done: Imported) -> int:
         run.note(_("%(n)s records are no events of interest.") % {"n": format_number(done.skipped)})
     if done.quarantined:
         run.warn(_("%(n)s records could not be read; they are kept.") % {"n": format_number(done.quarantined)})
-        run.warn(_("Next: %(advice)s") % {"advice": "wardship telemetry replay"})
+        advice = _("`--dry-run` says why; once that is mended, `wardship telemetry replay` tries them again")
+        run.warn(_("Next: %(advice)s") % {"advice": advice})
     _tell_files(run, done.broken, done.unknown)
     _tell_drift(run, done.drift)
     return kit.DONE if done.complete else kit.INCOMPLETE

@@ -16,7 +16,7 @@ from wardship.ingest.telemetry.batch import Batch
 from wardship.ingest.telemetry.canonical import dump
 from wardship.ingest.telemetry.staging import read_bad
 from wardship.model.activity import FIELDS, Activity
-from wardship.model.errors import DataError
+from wardship.model.errors import ConfigError, DataError
 from wardship.sdk import registry
 from wardship.sdk.connector import DriftLog
 from wardship.sdk.redact import MASK
@@ -28,12 +28,14 @@ from wardship.store.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
-    """What became of the records tried: understood now, their events, those that were known, and what is still bad."""
+    """What became of the records tried: understood now, their events, those that were known, and what is still bad.
+    `unknown` are the sources that are not found by their name, such as a mapping file's: their records are left."""
 
     read: int = 0
     events: int = 0
     duplicates: int = 0
     left: int = 0
+    unknown: frozenset[str] = frozenset()
 
 
 def replay(
@@ -45,15 +47,22 @@ def replay(
     find: Callable[[str], Source] = registry.source,
 ) -> Replayed:
     """Parses the quarantined records again: all, or those of one `input`; as the source that they were taken for, or
-    as `source`. Raises Conflict when another process does the same, ConfigError for a source that is no more."""
+    as `source`. Raises Conflict when another process does the same."""
     told = Replayed()
     for kept in telemetry.quarantined(ws.db):
-        done = _replay_file(ws, kept, source or find(kept.source), input, actor)
+        try:
+            chosen = source or find(kept.source)
+        except ConfigError:  # one log that is not known here does not keep the others from being tried
+            left = sum(input in (None, row["input"]) for row in read_bad(ws.activity / kept.path))
+            told = replace(told, left=told.left + left, unknown=told.unknown | ({kept.source} if left else set()))
+            continue
+        done = _replay_file(ws, kept, chosen, input, actor)
         told = Replayed(
             read=told.read + done.read,
             events=told.events + done.events,
             duplicates=told.duplicates + done.duplicates,
             left=told.left + done.left,
+            unknown=told.unknown,
         )
     return told
 
