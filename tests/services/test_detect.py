@@ -193,6 +193,18 @@ def test_a_tool_is_recognised_by_days_of_work_and_not_by_its_name(ws: Workspace,
     assert told == {"AIDA1": ["provisioner:Terraform"], "AIDA5": ["provisioner:Terraform"], "AIDA9": []}
 
 
+def test_a_caller_whom_the_log_does_not_name_is_judged_by_account(ws: Workspace, tmp_path: Path) -> None:
+    refused = [
+        {**one, "actor_authority": None, "actor_id": None, "actor_name": None, "account": account}
+        for account, minutes in (("a", ("03:00:00", "03:01:00")), ("b", ("04:00:00",)))
+        for one in events(*minutes, outcome="failure", account=account)
+    ]
+    publish(ws.db, ws.activity, refused)
+    judge(ws, detection(tmp_path, "refused", "e.outcome = 'failure'"))
+    found = {row["authority"]: (row["actor_id"], row["events"]) for row in table(ws, "signal")}
+    assert found == {"aws.cloudtrail:a": ("not named", 2), "aws.cloudtrail:b": ("not named", 1)}
+
+
 def test_a_young_actor_counts_less_where_a_baseline_is_needed(ws: Workspace, tmp_path: Path) -> None:
     publish(ws.db, ws.activity, [{"time": f"2026-11-{day:02}T08:00:00", "uid": str(day)} for day in range(1, 8)])
     judge(ws)

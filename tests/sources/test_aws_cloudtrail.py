@@ -222,6 +222,11 @@ def detail(operation: str, parameters: Any, **changes: Any) -> dict[str, Any]:
 ANYBODY = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}}, {"Effect": "Deny", "Principal": "none"}]}
 
 
+def only(condition: Any) -> dict[str, Any]:
+    """A policy that allows anybody whom the condition lets through."""
+    return {"Statement": {"Effect": "Allow", "Principal": "*", "Condition": condition}}
+
+
 @pytest.mark.parametrize(
     ("operation", "parameters", "shared", "public"),
     [
@@ -232,6 +237,10 @@ ANYBODY = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}}, {"Effec
         ("ModifyDBSnapshotAttribute", {"attributeName": "restore", "valuesToAdd": ["all"]}, ["all"], True),
         ("PutBucketPolicy", {"bucketPolicy": ANYBODY}, ["*"], True),
         ("PutKeyPolicy", {"policy": json.dumps(ANYBODY)}, ["*"], True),
+        ("PutBucketPolicy", {"bucketPolicy": only({"StringEquals": {"aws:PrincipalOrgID": "o-a1b2"}})}, None, None),
+        ("PutBucketPolicy", {"bucketPolicy": only({"StringLike": {"aws:SourceVpc": "*"}})}, ["*"], True),
+        ("PutBucketPolicy", {"bucketPolicy": only({"Bool": {"aws:SecureTransport": "true"}})}, ["*"], True),
+        ("PutBucketPolicy", {"bucketPolicy": only({"StringEquals": "aws:SourceVpc"})}, ["*"], True),
         ("PutBucketAcl", {"x-amz-acl": ["public-read"]}, ["public-read"], True),
         ("UpdateAssumeRolePolicy", {"policyDocument": json.dumps({"Statement":
             {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::999988887777:root"}}})},

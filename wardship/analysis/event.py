@@ -21,6 +21,11 @@ UNION SELECT DISTINCT service, operation, NULL FROM actor_action
 """
 """What is done in the chosen activities and was ever done before: to be looked up in the tables of action classes."""
 
+NOBODY = "not named"
+"""`actor_id` of an event whose log names no one (a refused caller, a stranger without a credential). The state counts
+no such events, so only detections that need no past speak of them: one actor for each account of a log. What is
+neither refused nor a change is left out: so clouds log their own work."""
+
 _TOOLS = (  # family of the user agent (as the state keeps it), the tool: facts of ours, 2026-11
     ("Terraform%", "Terraform"),
     ("HashiCorp Terraform%", "Terraform"),
@@ -90,9 +95,11 @@ def events(batches: Sequence[int], since: datetime) -> str:
     return f"""
 WITH
 acted AS (
-    SELECT {acted}, actor_id, {baseline.AUTHORITY} AS counted_authority, {baseline.ACTOR_ID} AS counted_id,
+    SELECT {acted}, actor_id, {baseline.AUTHORITY} AS counted_authority,
+        coalesce({baseline.ACTOR_ID}, '{NOBODY}') AS counted_id,
         {baseline.CREDENTIAL} AS lasting_credential_id, {baseline.HOUR_OF_WEEK} AS hour_of_week
-    FROM activity WHERE {chosen(batches, since)} AND {baseline.ACTOR_ID} IS NOT NULL
+    FROM activity WHERE {chosen(batches, since)}
+        AND ({baseline.ACTOR_ID} IS NOT NULL OR outcome = 'failure' OR mutating)
 ),
 agents AS (
     SELECT user_agent, {baseline.agent_of("user_agent")} AS agent

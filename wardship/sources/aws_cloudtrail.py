@@ -519,7 +519,7 @@ def _texts(value: Any) -> set[str]:
 
 
 def _principals(document: Any) -> set[str]:
-    """The principals of a policy's statements that allow; a condition is not weighed."""
+    """The principals of a policy's statements that allow; "*" only where no condition keeps it to known ones."""
     if isinstance(document, str):
         try:
             document = json.loads(document)
@@ -532,9 +532,25 @@ def _principals(document: Any) -> set[str]:
             continue
         principal = statement.get("Principal")
         values = list(principal.values()) if isinstance(principal, dict) else [principal]
-        for value in values:
-            found |= _texts(value)
+        named = {one for value in values for one in _texts(value)}
+        found |= named - {"*"} if _bounded(statement.get("Condition")) else named
     return found
+
+
+_BOUNDS = {"aws:principalorgid", "aws:principalaccount", "aws:principalarn", "aws:sourceaccount", "aws:sourcearn",
+           "aws:sourcevpc", "aws:sourcevpce"}  # fmt: skip
+_EQUAL = {"StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike"}
+
+
+def _bounded(condition: Any) -> bool:
+    """Whether a statement's condition lets in only a named organisation, account, principal or network of its own, as
+    S3 tells public policies from others. Conditions are joined by "and": one that binds is enough."""
+    return isinstance(condition, dict) and any(
+        str(key).lower() in _BOUNDS and "*" not in _texts(value)
+        for operator in _EQUAL & condition.keys()
+        if isinstance(condition[operator], dict)
+        for key, value in condition[operator].items()
+    )
 
 
 def _collected(value: Any, names: Sequence[str]) -> set[str]:
