@@ -48,9 +48,11 @@ def expectations(ws: Workspace) -> list[Mapping[str, Any]]:
         return list(conn.execute(sa.select(alert_tables.expectation)).mappings())
 
 
-def audited(ws: Workspace) -> list[str]:
+def audited(ws: Workspace) -> dict[str, Any]:
+    """What the audit trail says of each action, by its name."""
     with ws.db.read() as conn:
-        return [json.loads(body)["action"] for body in conn.scalars(sa.select(tables.audit.c.body))]
+        bodies = [json.loads(body) for body in conn.scalars(sa.select(tables.audit.c.body))]
+    return {body["action"]: body["details"] for body in bodies}
 
 
 def test_an_alert_is_listed_with_what_is_known_and_what_is_not(ws: Workspace) -> None:
@@ -76,7 +78,7 @@ def test_expected_ends_on_a_day_and_is_audited(ws: Workspace, uid: str) -> None:
         "anna",
     )
     assert said["until_at"].isoformat().startswith(f"{TODAY + timedelta(days=3)}T23:59:59")
-    assert "alert.expected" in audited(ws)
+    assert audited(ws)["alert.expected"]["reason"] == "trip"
     with Facts(None) as facts:
         assert list(alerts.rows(ws, facts)) == []
         (row,) = alerts.rows(ws, facts, state=None)
@@ -104,12 +106,25 @@ def test_unexpected_ends_the_expectations_and_opens_the_alert(ws: Workspace, uid
     assert [one["fold"] for one in expectations(ws)] == ["*"]
     assert alerts.unexpect(ws, uid, actor="berta", reason="over").state == "open"
     assert all(one["ended_at"] is not None for one in expectations(ws))
-    assert "alert.unexpected" in audited(ws)
+    assert audited(ws)["alert.unexpected"]["reason"] == "over"
 
 
 def test_an_unknown_alert_is_told(ws: Workspace) -> None:
     with pytest.raises(ConfigError, match="no alert is called"):
         alerts.close(ws, "al_nothing", actor="anna", reason="why")
+
+
+def test_why_an_alert_was_closed_stays_on_record(ws: Workspace, uid: str) -> None:
+    alerts.close(ws, uid, actor="anna", reason="key rotated")
+    assert audited(ws)["alert.closed"] == {"reason": "key rotated"}
+
+
+def test_an_empty_scope_is_not_everything(ws: Workspace) -> None:
+    with pytest.raises(ConfigError, match="without a scope"):
+        alerts.add_window(
+            ws, actor="anna", start=NOW, end=NOW + timedelta(hours=4), scope=" ", reason="release", policy=Policy()
+        )
+    assert alerts.windows(ws.db) == []
 
 
 def test_changes_are_announced_listed_and_removed(ws: Workspace) -> None:

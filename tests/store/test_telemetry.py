@@ -12,7 +12,7 @@ from tests.conftest import NOW
 from wardship.model.errors import Conflict
 from wardship.store import telemetry
 from wardship.store.db import Database
-from wardship.store.telemetry import NewFile, Publication, Stale, Step, Unreadable
+from wardship.store.telemetry import NewFile, Publication, Stale, Step, Unreadable, Window
 
 DAY = date(2026, 11, 20)
 
@@ -112,6 +112,33 @@ def test_old_days_are_taken_out_and_it_is_on_record(database: Database, lake: Pa
     assert telemetry.retire(database, "t", before=DAY) == 3
     assert telemetry.retire(database, "t", before=DAY) == 0
     assert [one.day for one in telemetry.live_files(database)] == [DAY]
+
+
+def test_readings_that_follow_each_other_are_one_window(database: Database) -> None:
+    def read(start: int, end: int, *, complete: bool = True, stream: str = "eu") -> None:
+        window = Window(
+            source="s.one", authority="a:1", stream=stream, complete=complete, problem=None if complete else "refused",
+            start_at=NOW + timedelta(hours=start), end_at=NOW + timedelta(hours=end), said_by="sync",
+        )  # fmt: skip
+        with database.write("test") as write:
+            telemetry.declare(write, window)
+            write.audit("test", "test", {})
+
+    for hour in range(5):
+        read(hour, hour + 2)
+    read(5, 6, stream="us")
+    read(5, 7, complete=False)
+    read(5, 8)
+    read(20, 21)
+    assert [
+        (one.stream, one.complete, one.start_at - NOW, one.end_at - NOW) for one in telemetry.windows(database)
+    ] == [
+        ("eu", True, timedelta(0), timedelta(hours=6)),
+        ("us", True, timedelta(hours=5), timedelta(hours=6)),
+        ("eu", False, timedelta(hours=5), timedelta(hours=7)),
+        ("eu", True, timedelta(hours=5), timedelta(hours=8)),
+        ("eu", True, timedelta(hours=20), timedelta(hours=21)),
+    ]
 
 
 def test_what_nobody_lists_is_swept_when_it_is_old(database: Database, lake: Path) -> None:

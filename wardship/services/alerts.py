@@ -116,12 +116,12 @@ def rows(
         query = query.where(_alert.c.state == state)
     if subjects is not None:
         query = query.where(_alert.c.subject.in_(subjects))
-    people = _People(facts)
     titles = _titles(ws)
     with ws.db.read() as conn:
+        people = _people(conn, facts, query)
         for row in conn.execution_options(yield_per=1_000).execute(query):
             found = _plain(row)
-            known = people.of(found["identity_uid"])
+            known = people.get(found["identity_uid"], {})
             yield {
                 **found,
                 "title": titles.get(found["title"], found["title"]),
@@ -142,12 +142,12 @@ def signals(
         query = query.where(_signal.c.alert_uid == alert)
     if subjects is not None:
         query = query.where(_signal.c.subject.in_(subjects))
-    people = _People(facts)
     titles = _titles(ws)
     with ws.db.read() as conn:
+        people = _people(conn, facts, query)
         for row in conn.execution_options(yield_per=1_000).execute(query):
             found = _plain(row)
-            known = people.of(found["identity_uid"])
+            known = people.get(found["identity_uid"], {})
             yield {
                 **found,
                 "title": titles.get(found["detection"], found["detection"]),
@@ -173,25 +173,17 @@ def _titles(ws: Workspace) -> dict[str, str]:
     return {name: _(title) for name, title in titles_in(DETECTIONS, ws.path / "detections").items()}
 
 
-class _People:
-    """What lists say of an identity, looked up once each."""
-
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
-        self._known: dict[str, Mapping[str, Any]] = {}
-
-    def of(self, uid: str | None) -> Mapping[str, Any]:
-        if uid is None:
-            return {}
-        if uid not in self._known:
-            found = self._facts.rows(
-                "SELECT coalesce(i.name, i.native_id) AS name, i.owner_name, i.business_process, i.criticality,"
-                " coalesce(s.name, i.authority) AS system FROM identity AS i LEFT JOIN system AS s USING (authority)"
-                " WHERE i.uid = ?",
-                [uid],
-            )
-            self._known[uid] = next(found, {})
-        return self._known[uid]
+def _people(conn: sa.Connection, facts: Facts, query: sa.Select[Any]) -> Mapping[str | None, Row]:
+    """What lists say of the identities that the rows of `query` are about, by uid: one question for all of them."""
+    chosen = query.order_by(None).subquery()
+    uids = list(conn.scalars(sa.select(chosen.c.identity_uid).where(chosen.c.identity_uid.is_not(None)).distinct()))
+    found = facts.rows(
+        "SELECT i.uid, coalesce(i.name, i.native_id) AS name, i.owner_name, i.business_process, i.criticality,"
+        " coalesce(s.name, i.authority) AS system FROM identity AS i LEFT JOIN system AS s USING (authority)"
+        " WHERE i.uid IN (SELECT unnest(?))",
+        [uids],
+    )
+    return {row["uid"]: row for row in found} if uids else {}
 
 
 EXPORTS = ("alerts", "signals", "activity")
@@ -261,7 +253,9 @@ def expect(
                 )
             )
         _decide(writing.conn, uid, AlertState.EXPECTED, writing.at, actor, reason=said, until_at=end)
-        writing.audit("alert.expected", f"alert:{uid}", {"until": until.isoformat(), "expectations": len(made)})
+        writing.audit(
+            "alert.expected", f"alert:{uid}", {"until": until.isoformat(), "expectations": len(made), "reason": said}
+        )
     return Decided(uid=uid, state=AlertState.EXPECTED.value, expectations=len(made))
 
 
@@ -279,7 +273,7 @@ def unexpect(ws: Workspace, uid: str, *, actor: str, reason: str) -> Decided:
         mine = sa.and_(table.c.alert_uid == uid, table.c.ended_at.is_(None))
         ended = writing.conn.execute(sa.update(table).where(mine).values(ended_at=writing.at)).rowcount
         _decide(writing.conn, uid, AlertState.OPEN, writing.at, actor, reason=said, until_at=None)
-        writing.audit("alert.unexpected", f"alert:{uid}", {"expectations": ended})
+        writing.audit("alert.unexpected", f"alert:{uid}", {"expectations": ended, "reason": said})
     return Decided(uid=uid, state=AlertState.OPEN.value, expectations=ended)
 
 
@@ -287,8 +281,9 @@ def close(ws: Workspace, uid: str, *, actor: str, reason: str) -> Decided:
     """Somebody has looked into it. The same again would be a new alert. Raises ConfigError for an unknown alert."""
     with ws.db.write(actor) as writing:
         _alert_row(writing.conn, uid)
-        _decide(writing.conn, uid, AlertState.CLOSED, writing.at, actor, reason=_reason(reason), until_at=None)
-        writing.audit("alert.closed", f"alert:{uid}", {})
+        said = _reason(reason)
+        _decide(writing.conn, uid, AlertState.CLOSED, writing.at, actor, reason=said, until_at=None)
+        writing.audit("alert.closed", f"alert:{uid}", {"reason": said})
     return Decided(uid=uid, state=AlertState.CLOSED.value)
 
 
@@ -347,28 +342,34 @@ def _check_end(end: datetime, now: datetime, most_days: int) -> None:
 def add_window(
     ws: Workspace, *, actor: str, start: datetime, end: datetime, scope: str, reason: str, policy: Policy
 ) -> ChangeWindow:
-    """Announces a change. Raises ConfigError for an end before the start, too far away, or without a reason."""
+    """Announces a change. Raises ConfigError without a reason or scope, and for an end too early or too far away."""
     table = alert_tables.change_window
     with ws.db.write(actor) as writing:
         if end <= start:
             raise ConfigError(_("the change ends before it begins"), advice=_("give --from and --until in this order"))
+        where = scope.strip()
+        if not where:
+            raise ConfigError(
+                _("a change without a scope"), advice=_("name a system, an identity or an actor; * is everything")
+            )
         if end > writing.at + timedelta(days=policy.expected_max_days + 1):
             _check_end(end, writing.at, policy.expected_max_days)
         made = ChangeWindow(
-            uid=uid_of("window", scope, f"{start.isoformat()}\0{end.isoformat()}\0{writing.at.isoformat()}"),
+            uid=uid_of("window", where, f"{start.isoformat()}\0{end.isoformat()}\0{writing.at.isoformat()}"),
             start_at=start,
             end_at=end,
-            scope=scope.strip() or "*",
+            scope=where,
             reason=_reason(reason),
         )
         values = {name: getattr(made, name) for name in ChangeWindow.__dataclass_fields__}
         writing.conn.execute(sa.insert(table).values(**values, said_by=actor, recorded_at=writing.at))
-        writing.audit("change_window.added", f"change_window:{made.uid}", {"scope": made.scope})
+        told = {"scope": where, "start": start.isoformat(), "end": end.isoformat(), "reason": made.reason}
+        writing.audit("change_window.added", f"change_window:{made.uid}", told)
     return made
 
 
 def windows(db: Database) -> list[Row]:
-    """The announced changes, the next first."""
+    """The announced changes, the latest first."""
     table = alert_tables.change_window
     with db.read() as conn:
         found = conn.execute(sa.select(table).where(table.c.removed_at.is_(None)).order_by(table.c.start_at.desc()))
@@ -389,11 +390,13 @@ def add_tool(ws: Workspace, *, actor: str, subject: str, tool: str, until: date,
     with ws.db.write(actor) as writing:
         _check_end(end, writing.at, policy.owner_term_days)
         uid = uid_of("provisioner", subject, writing.at.isoformat())
-        values = {"uid": uid, "subject": subject, "tool": _reason(tool), "until_at": end}
+        said = _reason(tool)
+        values = {"uid": uid, "subject": subject, "tool": said, "until_at": end}
         writing.conn.execute(
             sa.insert(alert_tables.provisioner).values(**values, said_by=actor, recorded_at=writing.at)
         )
-        writing.audit("provisioner.declared", f"provisioner:{uid}", {"until": until.isoformat()})
+        told = {"subject": subject, "tool": said, "until": until.isoformat()}
+        writing.audit("provisioner.declared", f"provisioner:{uid}", told)
     return uid
 
 
