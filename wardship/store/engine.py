@@ -107,7 +107,7 @@ class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
             paths = [str(path) for path in table.files]
             files += paths
             self._db.execute(f'CREATE VIEW "{table.name}" AS {duckdb_select(table)}')
-        self._db.execute(f"SET allowed_paths = [{', '.join(map(_literal, files))}]")
+        self._db.execute(f"SET allowed_paths = [{', '.join(map(literal, files))}]")
         self._db.execute("SET enable_external_access = false")
         self._db.execute("SET lock_configuration = true")
 
@@ -254,7 +254,7 @@ def duckdb_select(table: Table) -> str:
     if not table.files:
         return f"{_empty(table, 'VARCHAR')} LIMIT 0"
     names = ", ".join(f'"{name}"' for name in table.columns)
-    listed = ", ".join(_literal(str(path)) for path in table.files)
+    listed = ", ".join(literal(str(path)) for path in table.files)
     return f"SELECT {names} FROM read_parquet([{listed}], union_by_name = true)"  # noqa: S608 - our names
 
 
@@ -264,7 +264,8 @@ def _empty(table: Table, text: str) -> str:
     return f"SELECT {', '.join(typed)}"
 
 
-def _literal(value: str) -> str:
+def literal(value: str) -> str:
+    """A text as DuckDB's SQL writes it: for paths, which cannot be parameters everywhere."""
     return "'" + value.replace("'", "''") + "'"
 
 

@@ -56,7 +56,7 @@ from wardship.sdk.i18n import _
 from wardship.store import tables, telemetry_tables
 from wardship.store.columns import Instant
 from wardship.store.db import Database
-from wardship.store.engine import Table, duckdb_select
+from wardship.store.engine import Table, duckdb_select, literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -160,7 +160,7 @@ def write_rows(folder: Path, rows: Mapping[str, Sequence[Mapping[str, Any]]], *,
             marks = ", ".join("?" for _ in columns)
             for row in rows.get(table, ()):
                 db.execute(f'INSERT INTO "{table}" VALUES ({marks})', [row.get(name) for name in columns])  # noqa: S608 - our names
-            db.execute(f'COPY "{table}" TO {_text(str(folder / f"{table}.parquet"))} (FORMAT parquet)')
+            db.execute(f'COPY "{table}" TO {literal(str(folder / f"{table}.parquet"))} (FORMAT parquet)')
     return Snapshot(id="", folder=folder, as_of=as_of, scan_seq=0, facts_version=FACTS_VERSION, tables={})
 
 
@@ -215,7 +215,7 @@ def verify_snapshot(snapshot: Snapshot) -> None:
         for table in FACTS:
             if not snapshot.file(table).exists():
                 raise DataError(_("snapshot %(id)s: %(table)s is missing") % {"id": snapshot.id, "table": table})
-            source = f"read_parquet({_text(str(snapshot.file(table)))})"
+            source = f"read_parquet({literal(str(snapshot.file(table)))})"
             try:
                 found = _digest(db, table, source)
             except duckdb.Error as error:
@@ -329,12 +329,12 @@ def _join(folder: Path, as_of: datetime, logs: Logs, memory_limit: str) -> dict[
             typed = ", ".join(f'CAST("{column}" AS {kind}) AS "{column}"' for column, kind in columns.items())
             key, path = next(iter(columns)), folder / f"{fact}.parquet"
             db.execute(
-                f'COPY (SELECT {typed} FROM "fact_{fact}" ORDER BY "{key}") TO {_text(str(path))}'  # noqa: S608 - our names
+                f'COPY (SELECT {typed} FROM "fact_{fact}" ORDER BY "{key}") TO {literal(str(path))}'  # noqa: S608 - our names
                 " (FORMAT parquet, COMPRESSION zstd)"
             )
             path.chmod(0o600)
             _sync(path)
-            hashes[fact] = _digest(db, fact, f"read_parquet({_text(str(path))})")
+            hashes[fact] = _digest(db, fact, f"read_parquet({literal(str(path))})")
     for leftover in (*folder.glob("work.duckdb*"), *folder.glob("*.csv")):
         leftover.unlink()
     shutil.rmtree(spill, ignore_errors=True)
@@ -369,9 +369,9 @@ def _told_of(name: str) -> tuple[str, bool | None]:
 
 
 def _load(db: DuckDBPyConnection, path: Path, name: str, table: sa.Table) -> None:
-    columns = ", ".join(f"{_text(column.name)}: '{_duckdb_type(column.type)}'" for column in table.columns)
+    columns = ", ".join(f"{literal(column.name)}: '{_duckdb_type(column.type)}'" for column in table.columns)
     db.execute(
-        f"CREATE TABLE {name} AS SELECT * FROM read_csv({_text(str(path))}, columns = {{{columns}}}, "  # noqa: S608 - as above
+        f"CREATE TABLE {name} AS SELECT * FROM read_csv({literal(str(path))}, columns = {{{columns}}}, "  # noqa: S608 - as above
         "auto_detect = false, header = false, delim = ',', quote = '\"', escape = '\"', new_line = '\\n', "
         f"nullstr = '', allow_quoted_nulls = false, parallel = false, max_line_size = {_LONGEST_ROW_BYTES})"
     )
@@ -477,7 +477,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

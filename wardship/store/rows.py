@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wardship.store.engine import Table
+from wardship.store.engine import Table, literal
 
 
 def write_tables(
@@ -31,11 +31,8 @@ def write_tables(
                     f'INSERT INTO "{name}" VALUES ({", ".join("?" for _ in kinds)})',  # noqa: S608 - our names
                     [[row.get(column) for column in kinds] for row in given],
                 )
-                files = (folder / f"{name}.parquet",)
-                db.execute(f"COPY \"{name}\" TO '{_quoted(folder)}/{name}.parquet' (FORMAT parquet)")
+                path = folder / f"{name}.parquet"
+                db.execute(f'COPY "{name}" TO {literal(str(path))} (FORMAT parquet)')
+                files = (path,)
             made.append(Table(name=name, columns=kinds, files=tuple(files)))
     return made
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

@@ -36,7 +36,7 @@ from wardship.model.errors import Conflict, Unavailable
 from wardship.sdk.i18n import _
 from wardship.store import leases, telemetry
 from wardship.store.db import Database
-from wardship.store.engine import Engine, Row, Table, duckdb_select, first_line, in_dialect
+from wardship.store.engine import Engine, Row, Table, duckdb_select, first_line, in_dialect, literal
 
 GRACE = timedelta(hours=1)
 FOLD = 8
@@ -194,7 +194,7 @@ def derive(
             duck.run(f'CREATE TEMP VIEW "{table.name}" AS {duckdb_select(table)}')
         for name, (columns, sql) in made.items():
             path = folder / f"{name}.parquet"
-            duck.run(f"COPY ({sql}) TO {_text(str(path))} (FORMAT parquet)")
+            duck.run(f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet)")
             derived.append(Table(name=name, columns=columns, files=(path,)))
             duck.run(f'CREATE TEMP VIEW "{name}" AS {duckdb_select(derived[-1])}')
     return derived
@@ -355,7 +355,7 @@ class _Maker:
         path = self._folder / f"{table}-{self._number:06}-{self._made}.parquet"
         order = "source, day" if table == "log_day" else "authority, actor_id"
         written = self._duck.run(
-            f"COPY (SELECT * FROM ({rows}) AS made ORDER BY {order}) TO {_text(str(path))}"  # noqa: S608 - our own
+            f"COPY (SELECT * FROM ({rows}) AS made ORDER BY {order}) TO {literal(str(path))}"  # noqa: S608 - our own
             " (FORMAT parquet, COMPRESSION zstd)"
         )
         path.chmod(0o600)
@@ -379,7 +379,7 @@ def _spooled(rows: Iterator[Row], table: str, path: Path) -> str:
         for row in rows:
             out.write(json.dumps(dict(zip(names, row, strict=True)), default=str) + "\n")
     columns = ", ".join(f"'{name}': '{kind}'" for name, kind in STATE[table].items())
-    source = f"read_json({_text(str(path))}, format = 'newline_delimited', columns = {{{columns}}})"
+    source = f"read_json({literal(str(path))}, format = 'newline_delimited', columns = {{{columns}}})"
     return f"SELECT {', '.join(names)} FROM {source}"  # noqa: S608 - our names and path
 
 
@@ -436,7 +436,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
