@@ -39,6 +39,7 @@ def test_an_import_says_what_it_did_and_status_what_there_is(run: Command, log: 
     (file,) = json.loads(run("telemetry", "status", "--files", "-w", "w", "-o", "json").out)
     assert (file["name"], file["state"], file["records"]) == (str(log), "done", 3)
     assert run("telemetry", "replay", "--input", file["id"], "-w", "w").code == 3
+    assert run("telemetry", "replay", "--input", 99, "-w", "w").code == 2
     again = run("telemetry", "import", "aws.cloudtrail", log, "-w", "w")
     assert again.code == 0
     assert "1 were imported before" in again.out

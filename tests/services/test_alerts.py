@@ -198,3 +198,10 @@ def test_batches_of_one_day_are_one_step(ws: Workspace) -> None:
     for day in (21, 21, 22):
         publish(ws.db, ws.activity, [{"time": f"2026-11-{day}T03:00:00", "uid": f"{day}"}])
     assert telemetry_refresh.steps(ws.db, [2, 3, 4]) == [[2, 3], [4]]
+
+
+def test_what_was_decided_is_not_overwritten(ws: Workspace, uid: str) -> None:
+    alerts.close(ws, uid, actor="anna", reason="a test of ours")
+    with pytest.raises(ConfigError, match="closed already, by anna: a test of ours"):
+        alerts.close(ws, uid, actor="eva", reason="something else")
+    assert alerts.alert(ws.db, uid)["reason"] == "a test of ours"

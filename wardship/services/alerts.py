@@ -278,9 +278,15 @@ def unexpect(ws: Workspace, uid: str, *, actor: str, reason: str) -> Decided:
 
 
 def close(ws: Workspace, uid: str, *, actor: str, reason: str) -> Decided:
-    """Somebody has looked into it. The same again would be a new alert. Raises ConfigError for an unknown alert."""
+    """Somebody has looked into it. The same again would be a new alert. Raises ConfigError for an unknown alert, and
+    for one that is closed: what was decided stays."""
     with ws.db.write(actor) as writing:
-        _alert_row(writing.conn, uid)
+        row = _alert_row(writing.conn, uid)
+        if row.state == AlertState.CLOSED.value:
+            raise ConfigError(
+                _("this alert is closed already, by %(who)s: %(why)s") % {"who": row.decided_by, "why": row.reason},
+                advice=_("what happens again becomes a new alert"),
+            )
         said = _reason(reason)
         _decide(writing.conn, uid, AlertState.CLOSED, writing.at, actor, reason=said, until_at=None)
         writing.audit("alert.closed", f"alert:{uid}", {"reason": said})

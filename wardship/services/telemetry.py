@@ -138,7 +138,15 @@ def window_of(
 
 
 def replay(ws: Workspace, *, actor: str, input_id: int | None = None, source: str | None = None) -> Replayed:
-    """Tries the unreadable records again, those of one input or all; as what they were taken for, or as `source`."""
+    """Tries the unreadable records again, those of one input or all; as what they were taken for, or as `source`.
+
+    Raises ConfigError for an input that there is not.
+    """
+    if input_id is not None and all(one.id != input_id for one in telemetry.inputs(ws.db)):
+        raise ConfigError(
+            _("nothing that was read has the number %(n)d") % {"n": input_id},
+            advice=_("see the numbers with `wardship telemetry status --files`"),
+        )
     chosen = registry.source(source) if source is not None else None
     return replaying.replay(ws, actor=actor, input=input_id, source=chosen)
 
