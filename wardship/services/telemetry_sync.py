@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from wardship.ingest.telemetry import staging
+from wardship.ingest.telemetry import open_staging
 from wardship.ingest.telemetry.batch import Batch, Published
 from wardship.ingest.telemetry.records import as_raw
 from wardship.ingest.telemetry.staging import Staging
@@ -98,7 +98,7 @@ def sync(
             _("none of these connections has a log that can be read live"),
             advice=_("read files with `wardship telemetry import`, or add a connection with `wardship connect add`"),
         )
-    with staging(ws) as place:
+    with open_staging(ws) as place:
         for connection, source in chosen:
             yield from _Log(ws, place, connection, source, actor).read(since)
 

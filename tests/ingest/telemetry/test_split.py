@@ -110,7 +110,8 @@ _values = st.recursive(
 @given(
     records=st.lists(
         st.builds(lambda head, more: {**({"eventVersion": "1"} if head else {}), **more},
-                  st.booleans(), st.dictionaries(st.sampled_from(["a", "eventVersion", "resources"]), _values, max_size=3))
+                  st.booleans(),
+                  st.dictionaries(st.sampled_from(["a", "eventVersion", "resources"]), _values, max_size=3))
         | _values,
         max_size=5,
     ),
