@@ -121,8 +121,8 @@ class TelemetrySettings(_Strict):
     """SQL file with one SELECT that gives the columns of `activity` from tables that the engine has already. None: the
     events are the workspace's own Parquet files, which the engine must be able to read."""
     networks: Path | None = None
-    """CSV file of your networks (network,name,country,asn): what an address is called; relative to the workspace
-    folder. None: none are declared."""
+    """CSV file of your networks (network,name,country,asn,environment): what an address is called; relative to the
+    workspace folder. None: none are declared."""
     asn_database: Path | None = None
     """MMDB file with the autonomous system of each network. None: systems are unknown."""
     country_database: Path | None = None

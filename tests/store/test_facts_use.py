@@ -37,6 +37,7 @@ class Estate:
         self._database, self._folder = database, folder
         self._state: dict[str, list[dict[str, Any]]] = {}
         self.periods: list[Period] = []
+        self.environments: dict[str, str] = {}
         put(self.conn, "system", AWS, authority=AWS, kind="aws_account")
         self.user = self.identity("arn:user/ci", UNIQUE)
         self.key = put(
@@ -87,7 +88,9 @@ class Estate:
 
     def read(self, table: str, hole_days: int = 3) -> list[dict[str, Any]]:
         state = [self._table(name, rows) for name, rows in self._state.items()]
-        logs = Logs(state=state, periods=self.periods, inactive_days=90, hole_days=hole_days)
+        logs = Logs(
+            state=state, periods=self.periods, environments=self.environments, inactive_days=90, hole_days=hole_days
+        )
         snapshot = write_snapshot(self._database, self._folder / "facts", as_of=NOW, scan_seq=1, logs=logs)
         return facts(snapshot, table)
 
@@ -422,3 +425,12 @@ def window(
             problem=problem, said_by="sync", recorded_at=NOW,
         )
     )  # fmt: skip
+
+
+def test_a_network_of_another_environment_makes_its_consumer_one_of_it(estate: Estate) -> None:
+    estate.log(days(10, 1))
+    estate.consumed("aws-cli", "test cluster", days=8)
+    estate.consumed("boto3", "198.51.100.0/24", days=3)
+    estate.environments = {"test cluster": "test"}
+    rows = {row["consumer"]: row["environment"] for row in estate.read("dependency") if row["credential_uid"]}
+    assert rows == {"aws-cli, from test cluster": "test", "boto3, from 198.51.100.0/24": None}

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from wardship.analysis.calendar import BusinessPeriod, last_occurrences
 from wardship.config import BusinessPeriodSettings
+from wardship.ingest.telemetry.addresses import environments_of
 from wardship.model.policy import Policy
 from wardship.sdk.i18n import N_
 from wardship.services.formats import Column, Row
@@ -72,6 +73,7 @@ def logs_of(ws: Workspace, policy: Policy, as_of: datetime) -> Logs:
             Period(name=one.name, process=one.process, start_on=one.start_on, end_on=one.end_on)
             for one in last_occurrences(periods, as_of.date())
         ],
+        environments=environments_of(ws.path / named) if (named := ws.settings.telemetry.networks) else {},
         inactive_days=policy.inactive_days,
         hole_days=policy.log_hole_days,
     )

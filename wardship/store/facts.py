@@ -38,7 +38,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +102,7 @@ class Logs:
 
     state: Sequence[Table] = ()
     periods: Sequence[Period] = ()
+    environments: Mapping[str, str] = field(default_factory=dict)  # of declared networks, by their names
     inactive_days: int = 90
     hole_days: int = 3
 
@@ -352,6 +353,9 @@ def _load_logs(db: DuckDBPyConnection, logs: Logs) -> None:
     db.execute("CREATE TABLE period (name VARCHAR, process VARCHAR, start_day DATE, end_day DATE)")
     for one in logs.periods:
         db.execute("INSERT INTO period VALUES (?, ?, ?, ?)", [one.name, one.process, one.start_on, one.end_on])
+    db.execute("CREATE TABLE network (name VARCHAR, environment VARCHAR)")
+    for name, environment in logs.environments.items():
+        db.execute("INSERT INTO network VALUES (?, ?)", [name, environment])
     db.execute("CREATE TABLE log_source (source VARCHAR, system VARCHAR, logs_reads BOOLEAN)")
     told = db.execute("SELECT source FROM state_log_day UNION SELECT source FROM raw_telemetry_window ORDER BY 1")
     for (name,) in told.fetchall():

@@ -8,7 +8,7 @@ import pytest
 
 from tests.ingest.telemetry.mmdb import write_mmdb
 from wardship.config import TelemetrySettings
-from wardship.ingest.telemetry.addresses import Addresses
+from wardship.ingest.telemetry.addresses import Addresses, environments_of
 from wardship.model.errors import ConfigError
 
 CSV = "network,name,country,asn\n192.0.2.0/24,Madrid,es,AS64500\n192.0.2.128/25,Printers,,\n2001:db8::/32,Lab,DE,\n"
@@ -103,3 +103,14 @@ def test_a_database_that_is_none_is_said(tmp_path: Path) -> None:
     (tmp_path / "asn.mmdb").write_bytes(b"not a database")
     with pytest.raises(ConfigError, match="MMDB"):
         Addresses(TelemetrySettings(asn_database=Path("asn.mmdb")), tmp_path)
+
+
+def test_a_network_belongs_to_the_environment_that_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "networks.csv"
+    path.write_text(
+        "network,name,environment\n192.0.2.0/25,test cluster,Test\n192.0.2.128/25,test cluster,\n"
+        "198.51.100.0/25,both,test\n198.51.100.128/25,both,production\n203.0.113.0/24,office,\n"
+    )
+    assert environments_of(path) == {"test cluster": "test"}
+    path.write_text("network,name\n192.0.2.0/24,office\n")
+    assert environments_of(path) == {}

@@ -43,6 +43,7 @@ class _Declared:
     name: str
     country: str | None
     asn: int | None
+    environment: str | None
 
 
 class Addresses(contextlib.AbstractContextManager["Addresses"]):
@@ -113,7 +114,7 @@ def _spellings(text: str) -> Iterator[str]:
 
 
 def _networks(path: Path) -> dict[_Network, _Declared]:
-    """The declared networks: CSV with a header; `network` and `name` are needed, `country` and `asn` may be empty."""
+    """The declared networks: CSV with a header; `network` and `name` are needed, the rest may be empty or absent."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             found: dict[_Network, _Declared] = {}
@@ -128,14 +129,17 @@ def _networks(path: Path) -> dict[_Network, _Declared]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(
             _("the networks %(path)s cannot be read: %(reason)s") % {"path": path, "reason": type(error).__name__},
-            advice=_("it is a CSV file with the columns network,name,country,asn; see setting telemetry.networks"),
+            advice=_(
+                "it is a CSV file with the columns network,name,country,asn,environment; see setting telemetry.networks"
+            ),
         ) from None
 
 
 def _declaration(row: dict[str, Any], path: Path, number: int) -> tuple[_Network, _Declared]:
     try:
         network = ipaddress.ip_network((row.get("network") or "").strip(), strict=False)
-        name, country, asn = ((row.get(key) or "").strip() for key in ("name", "country", "asn"))
+        columns = ("name", "country", "asn", "environment")
+        name, country, asn, environment = ((row.get(key) or "").strip() for key in columns)
         number_of = int(asn.upper().removeprefix("AS")) if asn else None
     except ValueError:
         name = ""
@@ -144,7 +148,13 @@ def _declaration(row: dict[str, Any], path: Path, number: int) -> tuple[_Network
             _("%(path)s, line %(line)d: not a network with a name") % {"path": path, "line": number},
             advice=_("write for example: 192.0.2.0/24,Madrid office,ES,64500"),
         )
-    return network, _Declared(name=name[:200], country=country.upper() or None, asn=_storable(number_of))
+    declared = _Declared(
+        name=name[:200],
+        country=country.upper() or None,
+        asn=_storable(number_of),
+        environment=environment.lower()[:80] or None,
+    )
+    return network, declared
 
 
 def _database(path: Path) -> maxminddb.Reader:
@@ -206,3 +216,11 @@ def declared_networks(path: Path) -> list[dict[str, Any]]:
         {"network": str(network), "name": one.name, "country": one.country, "asn": one.asn}
         for network, one in _networks(path).items()
     ]
+
+
+def environments_of(path: Path) -> dict[str, str]:
+    """Name of a declared network -> its environment, where it has exactly one. Raises ConfigError."""
+    said: dict[str, set[str]] = {}
+    for one in _networks(path).values():
+        said.setdefault(one.name, set()).update([one.environment] if one.environment else [])
+    return {name: next(iter(found)) for name, found in said.items() if len(found) == 1}

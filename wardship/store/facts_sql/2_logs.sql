@@ -423,7 +423,7 @@ SELECT
     coalesce(t.credential_id, t.actor_id) AS target_native_id,
     'log:' || t.source AS source,
     'confirmed' AS confidence,
-    CAST(NULL AS VARCHAR) AS environment,
+    (SELECT any_value(n.environment) FROM network AS n WHERE n.name = t.src_network) AS environment,
     t.events || ' events, last ' || strftime(t.last_at, '%Y-%m-%d') AS evidence,
     'present' AS presence,
     t.first_at AS first_seen_at,
