@@ -23,6 +23,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bench import harness
 from wardship.app import App
 from wardship.ingest.telemetry import publish_activities
 from wardship.model.activity import ActorKind
@@ -76,7 +77,7 @@ class Result:
         }
 
 
-def run(made: Estate, folder: Path) -> Result:
+def live_through(made: Estate, folder: Path) -> Result:
     """Lives through the estate in a new workspace below `folder`, and counts."""
     result, days = Result(), made.all_days()
     learnt = days[: made.days * 2 // 3]
@@ -226,6 +227,14 @@ def _count(app: App, made: Estate, result: Result) -> None:
     result.missed = [story for story in made.abuse if story not in hit]
 
 
+def run() -> None:
+    """A small estate, or with `--large` the published one, which takes ten minutes."""
+    size = ["--identities", "400", "--days", "60", "--abused", "36"]
+    if harness.large():
+        size = ["--seed", str(PUBLISHED_SEED), "--identities", "5000", "--days", "90", "--abused", "360"]
+    main(size)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seed", type=int, default=1)
@@ -239,7 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         volume=told.volume,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        result = run(made, Path(folder))
+        result = live_through(made, Path(folder))
     print(json.dumps(result.figures(), indent=1))
     print("missed:", Counter(str(story.kind) for story in result.missed), file=sys.stderr)
     print("false:", result.false_titles.most_common(12), file=sys.stderr)

@@ -20,7 +20,7 @@ FLOORS = tomllib.loads(Path(__file__).with_name("floors.toml").read_text(encodin
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> detections.Result:
     made = estate(seed=7, identities=250, days=45, first_day=detections.FIRST_DAY, abused=36)
-    return detections.run(made, tmp_path_factory.mktemp("estate"))
+    return detections.live_through(made, tmp_path_factory.mktemp("estate"))
 
 
 def test_abuse_is_found(result: detections.Result) -> None:

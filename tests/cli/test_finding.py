@@ -56,7 +56,7 @@ def test_a_finding_is_explained_with_everything_that_is_asked(run: Command, demo
     rows = json.loads(run("explain", worst["uid"], "-w", demo, "-o", "json").out)
     sections = list(dict.fromkeys(row["section"] for row in rows))
     assert sections == [
-        "what", "why", "facts", "confidence", "reach", "owner", "consumers", "breaks",
+        "what", "why", "facts", "confidence", "reach", "owner", "consumers", "verdicts", "breaks",
         "steps", "verify", "undo", "controls", "limits", "history",
     ]  # fmt: skip
     facts = " ".join(row["text"] for row in rows if row["section"] == "facts")

@@ -10,7 +10,7 @@ from wardship.model.facts import FACTS, Snapshot
 
 def test_types_are_those_that_every_engine_has() -> None:
     kinds = {kind for columns in FACTS.values() for kind in columns.values()}
-    assert kinds <= {"VARCHAR", "TIMESTAMP", "DATE", "BOOLEAN", "INTEGER", "DOUBLE"}
+    assert kinds <= {"VARCHAR", "TIMESTAMP", "DATE", "BOOLEAN", "INTEGER", "BIGINT", "DOUBLE"}
 
 
 def test_instants_dates_and_flags_are_named_as_what_they_are() -> None:

@@ -373,7 +373,7 @@ def test_short_readings_one_after_the_other_cover_whole_days(estate: Estate) -> 
 def test_what_is_still_to_come_is_not_complete(estate: Estate) -> None:
     window(estate, NOW - timedelta(days=10), NOW + timedelta(days=9_000))
     (row,) = estate.read("log_coverage")
-    assert (row["covered_days"], row["last_day"]) == (9, TODAY - timedelta(days=1))
+    assert (row["covered_days"], row["last_on"]) == (9, TODAY - timedelta(days=1))
 
 
 def test_an_identity_in_two_systems_is_unused_when_both_were_watched(estate: Estate) -> None:

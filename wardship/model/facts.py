@@ -274,9 +274,9 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "verdict": "VARCHAR",  # used | unused | unobserved | insufficient
         "reason": "VARCHAR",  # USE_REASONS
         "last_used_at": "TIMESTAMP",
-        "needed_from": "DATE",  # start of the time that must have been watched
-        "known_from": "TIMESTAMP",  # use is known from here ...
-        "known_to": "TIMESTAMP",  # ... to here
+        "needed_from_on": "DATE",  # start of the time that must have been watched
+        "known_since": "TIMESTAMP",  # use is known from here ...
+        "known_until_at": "TIMESTAMP",  # ... to here
         "needed_days": "INTEGER",
         "covered_days": "INTEGER",  # of the needed ones, with a log that would show every use
         "period": "VARCHAR",  # the business period that makes the needed time longer than the policy's days
@@ -298,8 +298,8 @@ FACTS: Mapping[str, Mapping[str, str]] = {
     "log_coverage": {  # what the audit logs of each system cover
         "authority": "VARCHAR",
         "source": "VARCHAR",
-        "first_day": "DATE",
-        "last_day": "DATE",
+        "first_on": "DATE",
+        "last_on": "DATE",
         "covered_days": "INTEGER",
         "hole_days": "INTEGER",  # days between the first and the last of which nothing is known
         "longest_hole_days": "INTEGER",

@@ -371,8 +371,8 @@ def _others(detail: Detail) -> list[str]:
         _("other consumers: none in %(log)s from %(first)s to %(last)s (days missing: %(missing)s)")
         % {
             "log": row["source"],
-            "first": row["first_day"].isoformat(),
-            "last": row["last_day"].isoformat(),
+            "first": row["first_on"].isoformat(),
+            "last": row["last_on"].isoformat(),
             "missing": format_number(row["hole_days"]),
         }
         for row in detail.logs
@@ -392,7 +392,7 @@ def _verdicts(detail: Detail) -> list[str]:
                 **told,
                 "covered": format_number(row["covered_days"]),
                 "needed": format_number(row["needed_days"]),
-                "day": row["needed_from"].isoformat(),
+                "day": row["needed_from_on"].isoformat(),
             }
         )
     return lines

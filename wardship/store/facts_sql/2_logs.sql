@@ -123,8 +123,8 @@ CREATE TABLE log_cover AS
 SELECT
     c.authority,
     c.source,
-    min(c.day) AS first_day,
-    max(c.day) AS last_day,
+    min(c.day) AS first_on,
+    max(c.day) AS last_on,
     count(*) AS covered_days,
     date_diff('day', min(c.day), max(c.day)) + 1 - count(*) AS hole_days,
     max(c.gap) AS longest_hole_days,
@@ -380,7 +380,7 @@ SELECT
     c.*,
     w.problem
 FROM (
-    SELECT authority, source, first_day, last_day, covered_days, hole_days, longest_hole_days, reads, data_events FROM log_cover
+    SELECT authority, source, first_on, last_on, covered_days, hole_days, longest_hole_days, reads, data_events FROM log_cover
     UNION ALL BY NAME
     SELECT authority, source, 0 AS covered_days, 0 AS hole_days, 0 AS longest_hole_days
     FROM refused_log AS w

@@ -1,6 +1,6 @@
 -- ------------------------------------------------------------------ used, unused, unobserved, insufficient
 
--- What is known of use is known from `known_from` to `known_to`: since the last use, or since a source began to watch.
+-- What is known of use is known from `known_since` to `known_until_at`: since the last use, or since a source began to watch.
 CREATE TABLE use_subject AS
 SELECT
     uid AS subject_uid, 'identity' AS family, uid AS identity_uid, name, authority,
@@ -19,12 +19,12 @@ WHERE presence <> 'gone' AND identity_uid IS NOT NULL AND type NOT IN ('stored_s
 CREATE VIEW fact_use_verdict AS
 SELECT
     s.*,
-    w.start_day AS needed_from,
+    w.start_day AS needed_from_on,
     w.needed_days,
     w.covered_days,
     CASE
         WHEN s.use_state = 'used' AND s.last_used_at >= CAST(w.start_day AS TIMESTAMP) THEN 'used'
-        WHEN s.known_from <= CAST(w.start_day AS TIMESTAMP) AND s.known_to >= CAST(a.today - 3 AS TIMESTAMP)
+        WHEN s.known_since <= CAST(w.start_day AS TIMESTAMP) AND s.known_until_at >= CAST(a.today - 3 AS TIMESTAMP)
             AND s.known_since <= CAST(a.today - u.inactive_days AS TIMESTAMP) THEN 'unused'
         WHEN s.use_state <> 'unknown' OR w.somewhere OR c.covered_days > 0 THEN 'insufficient'
         ELSE 'unobserved'
@@ -34,11 +34,11 @@ SELECT
         WHEN s.use_state = 'unknown' AND coalesce(c.covered_days, 0) = 0
             THEN CASE WHEN c.problem IS NOT NULL THEN 'log_refused' ELSE 'no_log' END
         WHEN s.known_since > CAST(a.today - u.inactive_days AS TIMESTAMP) THEN 'too_new'
-        WHEN s.known_from <= CAST(w.start_day AS TIMESTAMP) AND s.known_to >= CAST(a.today - 3 AS TIMESTAMP)
+        WHEN s.known_since <= CAST(w.start_day AS TIMESTAMP) AND s.known_until_at >= CAST(a.today - 3 AS TIMESTAMP)
             THEN 'not_used_in_time'
-        WHEN s.known_to < CAST(a.today - 3 AS TIMESTAMP) AND s.known_from <= CAST(w.start_day AS TIMESTAMP) THEN 'read_too_long_ago'
+        WHEN s.known_until_at < CAST(a.today - 3 AS TIMESTAMP) AND s.known_since <= CAST(w.start_day AS TIMESTAMP) THEN 'read_too_long_ago'
         WHEN w.start_day < a.today - u.inactive_days
-            AND (w.enough_of_policy OR s.known_from <= CAST(a.today - u.inactive_days AS TIMESTAMP)) THEN 'period_not_seen'
+            AND (w.enough_of_policy OR s.known_since <= CAST(a.today - u.inactive_days AS TIMESTAMP)) THEN 'period_not_seen'
         WHEN w.enough AND s.subject_uid IN (SELECT uid FROM perhaps WHERE used_at >= CAST(w.start_day AS TIMESTAMP))
             THEN 'id_not_exact'
         WHEN w.enough AND s.family = 'credential'
@@ -54,8 +54,8 @@ SELECT
 FROM (
     SELECT
         *,
-        CASE use_state WHEN 'used' THEN last_used_at WHEN 'never' THEN use_since END AS known_from,
-        use_read_at AS known_to
+        CASE use_state WHEN 'used' THEN last_used_at WHEN 'never' THEN use_since END AS known_since,
+        use_read_at AS known_until_at
     FROM use_subject
 ) AS s
 CROSS JOIN as_of AS a
