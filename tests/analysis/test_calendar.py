@@ -37,15 +37,16 @@ def test_worked_examples(period: BusinessPeriod, today: date, expected: tuple[da
     assert (found.start_on, found.end_on) == expected
 
 
-@given(
-    st.dates(date(2000, 1, 1), date(2100, 1, 1)),
-    st.sampled_from(KNOWN)
-    | st.tuples(st.tuples(st.integers(1, 12), st.integers(1, 28)), st.tuples(st.integers(1, 12), st.integers(1, 28))),
-)
-def test_it_is_over_and_at_most_two_years_back(today: date, what: object) -> None:
-    period = (
-        BusinessPeriod(name=what) if isinstance(what, str) else BusinessPeriod(name="own", first=what[0], last=what[1])  # type: ignore[index]
-    )
+def own(first: tuple[int, int], last: tuple[int, int]) -> BusinessPeriod:
+    return BusinessPeriod(name="own", first=first, last=last)
+
+
+A_DAY = st.tuples(st.integers(1, 12), st.integers(1, 28))
+PERIODS = st.builds(BusinessPeriod, name=st.sampled_from(KNOWN)) | st.builds(own, A_DAY, A_DAY)
+
+
+@given(st.dates(date(2000, 1, 1), date(2100, 1, 1)), PERIODS)
+def test_it_is_over_and_at_most_two_years_back(today: date, period: BusinessPeriod) -> None:
     (found,) = last_occurrences([period], today)
     assert found.start_on <= found.end_on < today
     assert today - found.start_on < timedelta(days=740)
