@@ -15,13 +15,13 @@ from typing import Any
 from wardship.sdk.connector import BlindSpot, Capability, Manifest, Permission, Setting
 from wardship.sdk.log_mapping import MappedLog
 from wardship.sdk.registry import connector_names, manifest, source, source_names
-from wardship.sdk.source import Source
+from wardship.sdk.source import KEPT_BY_ITS_OWNER, LiveSource, Source
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "connectors"
 SOURCES = ROOT / "docs" / "sources"
 FLOORS = ROOT / "tests" / "accuracy" / "floors.toml"
-_READS = {True: "always", False: "no", None: "depends"}
+NOT_KNOWN = "not known"
 
 
 def connector_page(told: Manifest) -> str:
@@ -138,7 +138,7 @@ def source_page(log: Source, measured: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _live(log: Source) -> str:
     told = log.MANIFEST
-    if not hasattr(log, "live"):
+    if not isinstance(log, LiveSource):
         return "It is read from files only."
     of = f"the connector `{told.connector}`" if told.connector else "its own (see the settings)"
     return f"`wardship telemetry sync` reads it through the system's own interface, with a connection of {of}."
@@ -146,7 +146,6 @@ def _live(log: Source) -> str:
 
 def _coverage(log: Source) -> list[tuple[str, str]]:
     told = log.MANIFEST
-    kept = "as long as you keep it" if told.retention_days is None else f"{told.retention_days} days"
     reads = {
         True: "yes",
         False: "no, or not all: nobody is called unused for want of them",
@@ -154,12 +153,25 @@ def _coverage(log: Source) -> list[tuple[str, str]]:
     }
     return [
         ("How late may an event still come?", _hours(told.delay_hours)),
-        ("How long does the vendor keep it?", kept),
-        ("Are reads logged?", reads[told.logs_reads]),
+        ("How long does the vendor keep it?", _kept(told.retention_days)),
+        ("Are reads logged?", NOT_KNOWN if _nobody_says(log) else reads[told.logs_reads]),
     ]
 
 
-def _hours(hours: float) -> str:
+def _nobody_says(log: Source) -> bool:
+    """Whether reads are in a log that was declared by its records: a mapping cannot tell, and has no word for it."""
+    return isinstance(log, MappedLog) and log.MANIFEST.logs_reads is None
+
+
+def _kept(days: float | None) -> str:
+    if days is None:
+        return NOT_KNOWN
+    return "as long as you keep it" if days == KEPT_BY_ITS_OWNER else f"{days:g} days"
+
+
+def _hours(hours: float | None) -> str:
+    if hours is None:
+        return NOT_KNOWN
     return f"{round(hours * 60)} minutes" if hours < 1 else "1 hour" if hours == 1 else f"{hours:g} hours"
 
 
@@ -181,8 +193,8 @@ def source_index_page(sources: Sequence[Source], measured: Mapping[str, Mapping[
         cells = (
             f"[{told.title}]({told.name}.md)",
             f"`{told.name}`",
-            "yes" if hasattr(log, "live") else "files",
-            _READS[told.logs_reads],
+            "yes" if isinstance(log, LiveSource) else "files",
+            NOT_KNOWN if _nobody_says(log) else {True: "always", False: "no", None: "depends"}[told.logs_reads],
             str(len(told.blind_spots)),
             f"{min(floors):.2f}" if floors else "not measured",
             str(told.evidence),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -122,6 +123,22 @@ def test_every_stream_is_read_to_its_end_and_published(app: App) -> None:
         ("acme:1", "us", True),
     }
     assert {one.end_at for one in windows} == {START - timedelta(hours=2)}, "the newest hours may still fill up"
+
+
+def test_a_vendor_who_says_neither_delay_nor_retention_is_read_back_as_we_choose(
+    app: App, tmp_path: Path, clock: list[datetime]
+) -> None:
+    told = MODULE.replace("acme.audit", "quiet.audit").replace("delay_hours=2.0, retention_days=30,", "")
+    (tmp_path / "plugins" / "quiet_audit.py").write_text(told, encoding="utf-8")
+    importlib.invalidate_caches()
+    connect.add(app.db, "test", "quiet", "quiet.audit", {"url": "https://quiet.example"})
+    sync(app, only="quiet.audit")
+    clock[0] += timedelta(hours=5)
+    sync(app, only="quiet.audit")
+    assert [since for stream, since, _until in FakeLog.asked if stream == "eu"] == [
+        START - timedelta(days=telemetry_sync.FIRST_DAYS),
+        START - timedelta(hours=telemetry_sync.UNTOLD_DELAY_HOURS),
+    ]
 
 
 def test_the_next_reading_goes_on_from_the_cursor_less_the_delay(app: App, clock: list[datetime]) -> None:

@@ -17,7 +17,7 @@ from wardship.model.errors import MissingScope, NotVisible
 from wardship.sdk.clock import SimClock
 from wardship.sdk.connector import Connection, DriftLog
 from wardship.sdk.registry import source
-from wardship.sdk.source import LiveLog
+from wardship.sdk.source import LiveLog, LiveSource
 from wardship.services import telemetry_sync
 from wardship.sim.entra import READER_ROLES, EntraTenant
 from wardship.sim.entra_logs import sign_in, stamp
@@ -35,8 +35,9 @@ def tenant() -> EntraTenant:
 
 
 def opened(name: str, connection: Connection) -> LiveLog:
-    found: LiveLog = source(name).live(connection)  # type: ignore[attr-defined]  # a source may be without
-    return found
+    found = source(name)
+    assert isinstance(found, LiveSource)
+    return found.live(connection)
 
 
 def read(name: str, log: LiveLog, stream: str, since: datetime, until: datetime) -> list[Activity]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from wardship.ingest.telemetry.records import Records
 from wardship.model.activity import Activity, ActivityClass, Outcome
@@ -33,8 +34,9 @@ def test_a_real_server_tells_who_came_who_was_refused_and_what_ran(postgres_url:
     with psycopg.connect(
         postgres_url, options="-c log_disconnections=on -c log_statement=all", autocommit=True
     ) as conn:
-        conn.execute(f"create role {role} login password '{secrets.token_hex(8)}'")  # type: ignore[arg-type]
-        conn.execute(f"drop role {role}")  # type: ignore[arg-type]
+        name = sql.Identifier(role)
+        conn.execute(sql.SQL("create role {} login password {}").format(name, secrets.token_hex(8)))
+        conn.execute(sql.SQL("drop role {}").format(name))
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(postgres_url, user=role)
     with log_file().open(encoding="utf-8", errors="replace") as log:

@@ -17,7 +17,7 @@ from wardship.model.errors import AuthenticationFailed, ConfigError
 from wardship.sdk.clock import SimClock
 from wardship.sdk.connector import Connection, DriftLog
 from wardship.sdk.registry import source
-from wardship.sdk.source import LiveLog
+from wardship.sdk.source import LiveLog, LiveSource
 from wardship.sim.kit import Wrong
 from wardship.sim.logs import GOOGLE_TOKENS, LogApi
 
@@ -77,8 +77,9 @@ def api(name: str) -> LogApi:
 
 
 def opened(log: LogApi, connection: Connection) -> LiveLog:
-    found: LiveLog = source(log.shape.source).live(connection)  # type: ignore[attr-defined]  # a source may be without
-    return found
+    found = source(log.shape.source)
+    assert isinstance(found, LiveSource)
+    return found.live(connection)
 
 
 def read(log: LogApi, connection: Connection, since: datetime = NOW - 6 * HOUR) -> list[Activity]:

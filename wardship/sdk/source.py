@@ -23,14 +23,15 @@ SELECT hands on untouched. Keep what RAW declares to what is asked: what is not 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from wardship.model.activity import Activity
 from wardship.model.scan import RawPage
-from wardship.sdk.connector import BlindSpot, CallStats, Drift, Evidence, Permission, Setting
+from wardship.sdk.connector import BlindSpot, CallStats, Connection, Drift, Evidence, Permission, Setting
 
 UNNAMED = ":?"
 """In an authority: what a log cannot tell ("postgresql:?", "vault:?/team"): which database, gateway, server it is."""
@@ -47,6 +48,10 @@ def named(authority: str | None, given: str | None) -> str | None:
     return given + authority.partition(UNNAMED)[2]
 
 
+KEPT_BY_ITS_OWNER = math.inf
+"""As `retention_days`: no vendor deletes it. It lies with whoever wrote it, for as long as they keep it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceManifest:
     """A source in declarations; its docs page and the log-coverage map are made from it."""
@@ -58,9 +63,9 @@ class SourceManifest:
     connector: str | None = None  # the connector whose connections `live` takes, and whose ids actors have
     settings: Sequence[Setting] = ()  # of a connection of its own, where there is no such connector
     permissions: Sequence[Permission] = ()  # what `live` needs
-    delay_hours: float = 1.0  # how late an event may still arrive, as the vendor says
-    retention_days: int | None = None  # how long the vendor keeps it; None: as long as the customer does
-    logs_reads: bool | None = None  # reads are in it without asking; None: depends on what is switched on
+    delay_hours: float | None = None  # how late an event may still arrive, as the vendor says; None: it does not say
+    retention_days: float | None = None  # how long the vendor keeps it; None: not known; see KEPT_BY_ITS_OWNER
+    logs_reads: bool | None = None  # reads are in it without asking; None: not known, or as it is switched on
     blind_spots: Sequence[BlindSpot] = ()
     evidence: Evidence
     contracts: Sequence[str] = ()
@@ -76,13 +81,21 @@ class Stream:
 
 
 class Source(Protocol):
-    """A source module, as the registry gives it."""
+    """A source module or a declared log, as the registry gives it."""
 
-    MANIFEST: SourceManifest
+    @property
+    def MANIFEST(self) -> SourceManifest: ...  # noqa: N802 - a module's constant; read-only, as a frozen class has it
 
     def claims(self, record: dict[str, Any]) -> bool: ...
 
     def parse(self, record: dict[str, Any], drift: Drift) -> Iterable[Activity]: ...
+
+
+@runtime_checkable
+class LiveSource(Source, Protocol):
+    """A source that also reads the system's own interface."""
+
+    def live(self, connection: Connection) -> LiveLog: ...
 
 
 class LiveLog(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
-from typing import Any, cast
+from typing import Any
 
 from wardship.model.activity import Activity
 from wardship.sdk.connector import Drift
@@ -26,10 +26,10 @@ def told(
     write times that need neither. None: not told. A source with a PROJECTION knows all of it, and stays as it is.
     """
     if isinstance(source, MappedLog):
-        source = cast("Source", source.told(as_of=as_of, zone=zone))
+        source = source.told(as_of=as_of, zone=zone)
     if authority is None or hasattr(source, "PROJECTION"):
         return source
-    return cast("Source", _Named(source.MANIFEST, source, authority))
+    return _Named(source.MANIFEST, source, authority)
 
 
 @dataclass(frozen=True, slots=True)

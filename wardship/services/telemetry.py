@@ -18,7 +18,7 @@ from wardship.ingest.telemetry.replay import Replayed
 from wardship.model.errors import ConfigError
 from wardship.sdk import registry
 from wardship.sdk.i18n import N_, _
-from wardship.sdk.source import Source
+from wardship.sdk.source import LiveSource, Source
 from wardship.sdk.told import told
 from wardship.services.formats import Column, Row
 from wardship.store import telemetry
@@ -214,7 +214,7 @@ def source_rows() -> Iterator[Row]:
         yield {
             "name": name,
             "title": _(source.MANIFEST.title),
-            "live": hasattr(source, "live"),
+            "live": isinstance(source, LiveSource),
             "forms": "; ".join(_(form) for form in source.MANIFEST.forms),
         }
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -33,7 +32,7 @@ from wardship.model.scan import Problem
 from wardship.sdk import registry
 from wardship.sdk.connector import Connection
 from wardship.sdk.i18n import _, format_number
-from wardship.sdk.source import LiveLog, Source, Stream
+from wardship.sdk.source import LiveLog, LiveSource, Stream
 from wardship.store import telemetry
 from wardship.store.db import Database, Write
 from wardship.store.telemetry import Window
@@ -42,6 +41,10 @@ from wardship.store.workspace import Workspace
 
 FIRST_DAYS = 90
 """How far back the first reading goes, unless it is told otherwise or the vendor keeps less."""
+
+UNTOLD_DELAY_HOURS = 1.0
+"""How late events may be where the vendor does not say. What comes later than that is lost to the next reading, but a
+verdict asks for no day newer than the day before yesterday."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +66,12 @@ class StreamOutcome:
     advice: str = ""
 
 
-def live_sources(connector: str) -> list[Source]:
+def live_sources(connector: str) -> list[LiveSource]:
     """The sources that read with a connection of `connector`, by name; it may be the source's own name."""
     found = []
     for name in registry.source_names():
         source = registry.source(name)
-        if hasattr(source, "live") and connector == (source.MANIFEST.connector or source.MANIFEST.name):
+        if isinstance(source, LiveSource) and connector == (source.MANIFEST.connector or source.MANIFEST.name):
             found.append(source)
     return found
 
@@ -110,7 +113,7 @@ class _Log:
     ws: Workspace
     place: Staging
     connection: Connection
-    source: Source
+    source: LiveSource
     actor: str
 
     @property
@@ -120,10 +123,9 @@ class _Log:
     def read(self, since: datetime | None) -> Iterator[StreamOutcome]:
         """Every stream. A refused credential ends it; what one stream lacks does not end the others."""
         known = StreamOutcome(connection=self.connection.name, source=self.name, stream="")
-        opened: Any = self.source
         with contextlib.ExitStack() as stack:
             try:
-                log: LiveLog = opened.live(self.connection)
+                log: LiveLog = self.source.live(self.connection)
                 close = getattr(log, "close", None)
                 if close is not None:
                     stack.callback(close)
@@ -141,12 +143,16 @@ class _Log:
                 if isinstance(refused, AuthenticationFailed):
                     return
 
+    @property
+    def _delay(self) -> timedelta:
+        told = self.source.MANIFEST.delay_hours
+        return timedelta(hours=UNTOLD_DELAY_HOURS if told is None else told)
+
     def _start(self, stream: str, now: datetime) -> datetime:
         """From where to read: the cursor, less what may have come late since."""
-        manifest = self.source.MANIFEST
-        oldest = now - timedelta(days=min(FIRST_DAYS, manifest.retention_days or FIRST_DAYS))
+        oldest = now - timedelta(days=min(FIRST_DAYS, self.source.MANIFEST.retention_days or FIRST_DAYS))
         cursor = read_until(self.ws.db, self.connection.name, self.name, stream)
-        return oldest if cursor is None else max(cursor - timedelta(hours=manifest.delay_hours), oldest)
+        return oldest if cursor is None else max(cursor - self._delay, oldest)
 
     def _read_stream(
         self, log: LiveLog, stream: Stream, known: StreamOutcome
@@ -202,7 +208,7 @@ class _Log:
         since, until = _told(outcome.since), _told(outcome.until)
         if outcome.problem is None:
             _move_cursor(write, outcome)
-            until = max(since, until - timedelta(hours=self.source.MANIFEST.delay_hours))
+            until = max(since, until - self._delay)
         elif refused is not None and not isinstance(refused, SkippableError):
             return
         window = Window(

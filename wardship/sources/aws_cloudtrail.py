@@ -22,7 +22,7 @@ from wardship.sdk.connector import BlindSpot, Drift, Evidence, Permission
 from wardship.sdk.fields import clean
 from wardship.sdk.i18n import N_
 from wardship.sdk.redact import without_queries
-from wardship.sdk.source import SourceManifest
+from wardship.sdk.source import KEPT_BY_ITS_OWNER, SourceManifest
 from wardship.sources._aws_calls import (
     CLASSES,
     CONSOLE_AGENTS,
@@ -68,7 +68,7 @@ MANIFEST = SourceManifest(
     # "CloudTrail typically delivers logs within an average of about 5 minutes of an API call. This time is not
     # guaranteed" (user guide, read 2026-11); late files of an hour and more are seen.
     delay_hours=2.0,
-    retention_days=None,
+    retention_days=KEPT_BY_ITS_OWNER,
     logs_reads=None,
     blind_spots=(
         BlindSpot(

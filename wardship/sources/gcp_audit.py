@@ -64,7 +64,6 @@ MANIFEST = SourceManifest(
         Permission(name="logging.logEntries.list", why=N_("lists admin activity, system events and policy denials")),
         Permission(name="logging.privateLogEntries.list", why=N_("lists data access")),
     ),
-    delay_hours=1.0,
     retention_days=400,  # admin activity; data access 30 unless a bucket keeps it longer
     logs_reads=None,
     blind_spots=(

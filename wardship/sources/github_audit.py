@@ -48,7 +48,6 @@ MANIFEST = SourceManifest(
             why=N_("a token with it, or an App with organization administration (read), lists the events"),
         ),
     ),
-    delay_hours=1.0,
     retention_days=180,  # Git events seven days
     logs_reads=None,
     blind_spots=(

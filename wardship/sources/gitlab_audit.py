@@ -14,7 +14,7 @@ from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission, Setting
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import LiveLog, SourceManifest
+from wardship.sdk.source import KEPT_BY_ITS_OWNER, LiveLog, SourceManifest
 from wardship.sources._record import child, compact, flag, host_of, identifier, instant, sentence, text
 
 MANIFEST = SourceManifest(
@@ -35,7 +35,7 @@ MANIFEST = SourceManifest(
         Setting(name="private_network", help=N_("true: the instance has a private address")),
     ),
     permissions=(Permission(name="read_api", why=N_("lists the audit events of groups that the token owns")),),
-    delay_hours=1.0,
+    retention_days=KEPT_BY_ITS_OWNER,
     logs_reads=False,
     blind_spots=(
         BlindSpot(
@@ -53,6 +53,7 @@ MANIFEST = SourceManifest(
     contracts=("gitlab",),
     links=(
         "https://docs.gitlab.com/api/audit_events/",
+        "https://docs.gitlab.com/user/compliance/audit_events/",
         "https://docs.gitlab.com/administration/compliance/audit_event_streaming/",
         "https://docs.gitlab.com/administration/logs/#audit_jsonlog",
     ),

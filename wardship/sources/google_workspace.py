@@ -76,6 +76,7 @@ MANIFEST = SourceManifest(
     evidence=Evidence.VENDOR_CONTRACT,
     contracts=("google-workspace-reports",),
     links=(
+        "https://support.google.com/a/answer/7061566",
         "https://developers.google.com/workspace/admin/reports/reference/rest/v1/activities",
         "https://developers.google.com/workspace/admin/alertcenter/reference/rest/v1beta1/alerts",
     ),

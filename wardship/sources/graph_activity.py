@@ -15,7 +15,7 @@ from wardship.model.access import CredentialType
 from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
 from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import SourceManifest
+from wardship.sdk.source import KEPT_BY_ITS_OWNER, SourceManifest
 from wardship.sources import _microsoft as ms
 from wardship.sources._microsoft import Row
 
@@ -29,7 +29,7 @@ MANIFEST = SourceManifest(
     records=("value", "records"),
     connector="entra",
     delay_hours=2.0,
-    retention_days=None,
+    retention_days=KEPT_BY_ITS_OWNER,
     logs_reads=False,  # it has reads, but of Graph alone: an application without any may be busy elsewhere
     blind_spots=(
         BlindSpot(

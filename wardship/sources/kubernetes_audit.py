@@ -24,7 +24,7 @@ from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.fields import clean
 from wardship.sdk.i18n import N_
 from wardship.sdk.redact import MASK, is_secret_name, redact_text
-from wardship.sdk.source import SourceManifest
+from wardship.sdk.source import KEPT_BY_ITS_OWNER, SourceManifest
 from wardship.sources._kubernetes_objects import privileges
 from wardship.sources._record import at, child, compact, identifier, instant, number, text, texts, words_of
 
@@ -39,7 +39,7 @@ MANIFEST = SourceManifest(
         N_("the same events inside the envelope of a log shipper, with the cluster's name"),
     ),
     records=("items", "logEvents", "events"),
-    delay_hours=0.25,
+    retention_days=KEPT_BY_ITS_OWNER,
     logs_reads=None,
     blind_spots=(
         BlindSpot(

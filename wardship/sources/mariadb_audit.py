@@ -18,7 +18,7 @@ from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.i18n import N_
 from wardship.sdk.log_mapping.instants import form_of, instant
-from wardship.sdk.source import UNNAMED, SourceManifest
+from wardship.sdk.source import KEPT_BY_ITS_OWNER, UNNAMED, SourceManifest
 from wardship.sources._record import child, identifier, number, text
 from wardship.sources._sql import statement
 
@@ -29,7 +29,7 @@ MANIFEST = SourceManifest(
         N_("text lines of MariaDB's server_audit plugin"),
         N_("JSON or XML of MySQL Enterprise Audit (audit_log_format JSON or NEW)"),
     ),
-    delay_hours=0.1,
+    retention_days=KEPT_BY_ITS_OWNER,
     logs_reads=None,
     blind_spots=(
         BlindSpot(

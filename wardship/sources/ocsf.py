@@ -24,7 +24,6 @@ MANIFEST = SourceManifest(
     title="OCSF events (Amazon Security Lake and others)",
     forms=(N_("JSON lines or Parquet of OCSF events, version 1.0 to 1.9"),),
     records=("events",),
-    delay_hours=2,
     logs_reads=None,
     blind_spots=(
         BlindSpot(

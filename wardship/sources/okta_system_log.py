@@ -46,7 +46,6 @@ MANIFEST = SourceManifest(
         Setting(name="token", help=N_("an API token of a read-only administrator"), required=True, secret=True),
     ),
     permissions=(Permission(name="okta.logs.read", why=N_("lists the events of the system log")),),
-    delay_hours=1.0,
     retention_days=90,
     logs_reads=False,
     blind_spots=(
@@ -66,6 +65,7 @@ MANIFEST = SourceManifest(
     links=(
         "https://developer.okta.com/docs/api/openapi/okta-management/management/tag/SystemLog/",
         "https://developer.okta.com/docs/reference/api/event-types/",
+        "https://support.okta.com/help/s/article/Exporting-Okta-Log-Data",
     ),
 )
 

@@ -22,7 +22,7 @@ from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.i18n import N_
 from wardship.sdk.log_mapping.instants import form_of, instant
-from wardship.sdk.source import UNNAMED, SourceManifest
+from wardship.sdk.source import KEPT_BY_ITS_OWNER, UNNAMED, SourceManifest
 from wardship.sources._record import identifier, text
 from wardship.sources._sql import statement
 
@@ -31,7 +31,7 @@ MANIFEST = SourceManifest(
     title="PostgreSQL server log",
     forms=(N_("text lines (stderr, csvlog) or JSON lines (jsonlog) of the server's log"),),
     connector="postgresql",
-    delay_hours=0.1,
+    retention_days=KEPT_BY_ITS_OWNER,
     logs_reads=None,
     blind_spots=(
         BlindSpot(

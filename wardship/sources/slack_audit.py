@@ -50,7 +50,6 @@ MANIFEST = SourceManifest(
         ),
     ),
     permissions=(Permission(name="auditlogs:read", why=N_("lists the entries of the audit logs")),),
-    delay_hours=1.0,
     logs_reads=False,
     blind_spots=(
         BlindSpot(id="slack.enterprise_only", text=N_("Slack has audit logs only for Enterprise organisations.")),

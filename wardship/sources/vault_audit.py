@@ -20,7 +20,7 @@ from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome,
 from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import UNNAMED, SourceManifest
+from wardship.sdk.source import KEPT_BY_ITS_OWNER, UNNAMED, SourceManifest
 from wardship.sources._record import MAX_LIST, at, child, identifier, instant, text, texts
 
 MANIFEST = SourceManifest(
@@ -28,7 +28,7 @@ MANIFEST = SourceManifest(
     title="HashiCorp Vault and OpenBao audit",
     forms=(N_("JSON lines of an audit device (file, socket or syslog)"),),
     connector="vault",
-    delay_hours=0.1,
+    retention_days=KEPT_BY_ITS_OWNER,
     logs_reads=True,
     blind_spots=(
         BlindSpot(

@@ -15,7 +15,7 @@ from typing import Any
 from wardship.model.activity import Activity, ActorKind, Outcome, small
 from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import SourceManifest
+from wardship.sdk.source import KEPT_BY_ITS_OWNER, SourceManifest
 from wardship.sources import _microsoft as ms
 from wardship.sources import _samba_audit
 from wardship.sources._microsoft import Row
@@ -47,7 +47,7 @@ MANIFEST = SourceManifest(
     records=("records", "value", "Events"),
     connector=None,
     delay_hours=1.0,
-    retention_days=None,
+    retention_days=KEPT_BY_ITS_OWNER,
     logs_reads=False,
     blind_spots=(
         BlindSpot(
