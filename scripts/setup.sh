@@ -19,6 +19,19 @@ need() { # Debian packages that are missing
   fi
 }
 
+need_samba() { # Samba's packages start services that offer file shares to the network: those that come with them stay off
+  local service new=() policy=/usr/sbin/policy-rc.d
+  for service in smbd nmbd winbind samba-ad-dc; do [ -e "/lib/systemd/system/$service.service" ] || new+=("$service"); done
+  if [ ${#new[@]} -gt 0 ] && [ ! -e $policy ]; then # Debian asks it what an installation may start; it is for this one only
+    trap "rm -f $policy" EXIT
+    printf '#!/bin/sh\nfor word; do case $word in %s) exit 101 ;; esac; done\n' "$(IFS='|'; echo "${new[*]/%/*}")" >$policy
+    chmod 755 $policy
+  fi
+  need samba samba-ad-dc samba-ad-provision samba-dsdb-modules winbind python3-samba ldb-tools krb5-user socat iproute2 openssl || true
+  for service in "${new[@]}"; do update-rc.d "$service" disable >/dev/null 2>&1 || true; done # nor when the machine starts
+  [ ${#new[@]} -eq 0 ] || echo "these services stay off; \`systemctl enable --now NAME\` starts one: ${new[*]}" >&2
+}
+
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
   { echo "Wardship needs Python 3.11 or newer as python3" >&2; exit 1; }
 python3 -c 'import venv, ensurepip' 2>/dev/null || need python3-venv
@@ -48,9 +61,5 @@ if [ "$WHAT" != run ]; then
 fi
 if [ "$WHAT" = servers ] && [ "$(id -u)" = 0 ]; then # others cannot run a domain controller
   for program in samba samba-tool ldbmodify kinit socat ip openssl; do command -v $program >/dev/null || SAMBA=missing; done
-  if [ -n "${SAMBA:-}" ]; then
-    # The packages' own services would offer file shares to the network: they stay off, tests start what they need.
-    if [ -d /run/systemd/system ]; then systemctl mask -q smbd nmbd winbind samba-ad-dc || true; fi
-    need samba samba-ad-dc samba-ad-provision samba-dsdb-modules winbind python3-samba ldb-tools krb5-user socat iproute2 openssl || true
-  fi
+  [ -z "${SAMBA:-}" ] || need_samba
 fi
