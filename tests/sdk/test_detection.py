@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wardship.model.errors import ConfigError
-from wardship.sdk.detection import BUILT_IN, TABLES, detection_schema, example_tables, load_detection, load_detections
+from wardship.sdk.detection import BUILT_IN, TABLES, detection_schema, example_tables, load_detection
 
 GOOD = (BUILT_IN / "use_after_inactivity.yaml").read_text(encoding="utf-8")
 
@@ -53,18 +53,11 @@ def test_a_change_of_what_is_judged_is_another_detection(tmp_path: Path) -> None
     before = load_detection(path).digest
     path.write_text(GOOD.replace("weight: 40", "weight: 41"), encoding="utf-8")
     assert load_detection(path).digest != before
-    assert before == load_detections(only=["use_after_inactivity"])[0].digest
-
-
-def test_an_unknown_id_or_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no detection is called"):
-        load_detections(tmp_path, only=["nothing"])
-    with pytest.raises(ConfigError, match="no folder"):
-        load_detections(tmp_path / "nowhere")
+    assert before == load_detection(BUILT_IN / path.name).digest
 
 
 def test_rows_of_an_example_are_complete() -> None:
-    one = load_detections(only=["use_after_inactivity"])[0].fires[0]
+    one = load_detection(BUILT_IN / "use_after_inactivity.yaml").fires[0]
     rows = example_tables(one)
     assert set(rows) == set(TABLES)
     (event,) = rows["event"]

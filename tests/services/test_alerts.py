@@ -156,7 +156,7 @@ def test_a_tool_is_declared_until_a_day(ws: Workspace) -> None:
 
 def test_the_story_says_what_is_not_known(ws: Workspace, uid: str) -> None:
     with Facts(None) as facts:
-        story = alert_story.story(ws, facts, uid, detect.workspace_detections(ws), NOW)
+        story = alert_story.story(ws, facts, uid, detect.workspace_detections(ws)[0], NOW)
     told = {section.id: "\n".join(section.lines) for section in story.sections}
     assert story.title == "Somebody did reads_things: robot"
     assert "did reads_things in made-up" in told["signals"]

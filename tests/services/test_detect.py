@@ -16,8 +16,8 @@ from tests.lake import publish
 from tests.services.detecting import detection, workspace
 from wardship.model.errors import Conflict
 from wardship.model.policy import Policy
-from wardship.sdk.detection import Detection
-from wardship.services import alerts, detect, usage
+from wardship.sdk.detection import Detection, load_detection
+from wardship.services import alerts, detect, telemetry_refresh, usage
 from wardship.services.detect import Judged
 from wardship.store import alert_tables
 from wardship.store.db import Database
@@ -255,9 +255,43 @@ def test_every_run_leaves_an_entry_of_what_was_asked(ws: Workspace, tmp_path: Pa
     assert '"hits":1' in str(dict(entry)).replace(" ", "")
 
 
-def test_an_own_detection_may_not_take_the_name_of_ours(ws: Workspace) -> None:
-    from wardship.model.errors import ConfigError
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("NULL AS events", "events: None"),
+        ("7 AS identity_uid", "identity_uid: 7"),
+        ("'often' AS weight", "weight: 'often'"),
+        ("'grave' AS severity", "severity: 'grave'"),
+        ("TRUE AS first_at", "first_at: True"),
+    ],
+)
+def test_an_answer_of_the_wrong_kind_is_told_and_the_others_are_asked(
+    ws: Workspace, tmp_path: Path, column: str, value: str
+) -> None:
+    one = detection(tmp_path, "reads", "e.service = 'a'")
+    name = column.rpartition(" ")[2]
+    whole = {"identity_uid": "NULL", "credential_id": "NULL", "fold": "''", "first_at": "e.time", "last_at": "e.time"}
+    columns = [f"{said} AS {each}" for each, said in {**whole, "events": "1"}.items() if each != name]
+    text = (tmp_path / "reads.yaml").read_text().replace("id: reads", "id: odd")
+    before, _sign, after = text.partition("  SELECT")
+    query = f"  SELECT e.authority, e.actor_id, {', '.join([*columns, 'e.ref AS evidence', column])} FROM event AS e\n"
+    (tmp_path / "odd.yaml").write_text(before + query + after[after.index("fires:") :])
+    publish(ws.db, ws.activity, events("03:00:00", service="a"))
+    done = judge(ws, load_detection(tmp_path / "odd.yaml"), one)
+    assert len(done.problems) == 1
+    assert done.problems[0].startswith("odd: ")
+    assert done.problems[0].endswith(value)
+    assert done.signals == 1
 
+
+def test_a_bad_own_detection_is_named_and_the_others_are_asked(ws: Workspace) -> None:
+    good = detection(ws.path / "detections", "reads", "e.service = 'a'")
     detection(ws.path / "detections", "use_after_inactivity", "TRUE")
-    with pytest.raises(ConfigError, match="is there already"):
-        detect.workspace_detections(ws)
+    (ws.path / "detections" / "cut_off.yaml").write_text("id: cut_off\nversion: 1\n")
+    found, problems = detect.workspace_detections(ws)
+    assert good.id in {one.id for one in found}
+    assert [one.partition(".yaml")[0] for one in problems] == ["cut_off", "detections/use_after_inactivity"]
+    publish(ws.db, ws.activity, events("03:00:00", service="a"))
+    done = telemetry_refresh.refresh(ws, actor="test", facts=False).judged
+    assert done.problems == problems
+    assert "reads" in {row["detection"] for row in table(ws, "signal")}

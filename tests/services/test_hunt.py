@@ -45,7 +45,7 @@ def test_rows_are_bounded_and_begin_with_what_is_to_be_read_first(database: Data
         + [{"time": "2026-10-20T03:00:00", "uid": "old", "actor_id": "OLD"}],
     )
     usage.refresh(ws)
-    one = service.find(service.catalogue(ws), "acts_and_is_not_in_the_inventory")
+    one = service.find(service.catalogue(ws)[0], "acts_and_is_not_in_the_inventory")
     answer = service.run(ws, one, since=SINCE, policy=Policy(), most=3)
     assert answer.more
     assert len(answer.rows) == 3
@@ -64,12 +64,11 @@ def test_own_hunts_are_read_from_the_workspace_and_checked(database: Database, t
         "next_steps: [Ask.]\nlimits: [Little.]\nquery: SELECT NULL AS identity_uid, a.uid FROM activity AS a\n"
     )
     own.write_text(text)
-    assert "my_question" in {row["id"] for row in service.rows(service.catalogue(ws)) if row["own"]}
+    assert "my_question" in {row["id"] for row in service.rows(service.catalogue(ws)[0]) if row["own"]}
     own.write_text(text.replace("FROM activity AS a", "FROM read_csv('/etc/passwd') AS a"))
-    with pytest.raises(ConfigError, match=r"my_question\.yaml, line 7, query"):
-        service.catalogue(ws)
+    found, (problem,) = service.catalogue(ws)
+    assert (len(found), "my_question.yaml, line 7, query" in problem) == (len(load_hunts()), True)
     own.write_text(text.replace("NULL AS identity_uid, ", ""))
-    with pytest.raises(ConfigError, match="identity_uid"):
-        service.catalogue(ws)
+    assert "identity_uid" in service.catalogue(ws)[1][0]
     with pytest.raises(ConfigError, match="no hunt is called"):
         service.find([], "nothing")

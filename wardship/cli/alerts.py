@@ -9,6 +9,7 @@ import click
 
 from wardship.cli import kit, work
 from wardship.cli.kit import Run
+from wardship.sdk.display import visible
 from wardship.sdk.i18n import N_, _
 
 if TYPE_CHECKING:
@@ -83,8 +84,10 @@ def _lists(alerts: kit.Group) -> None:
         from wardship.services import alert_story, detect
 
         with work.opened(run) as app, app.facts() as facts:
-            detections = detect.workspace_detections(app.workspace)
+            detections, problems = detect.workspace_detections(app.workspace)
             story = alert_story.story(app.workspace, facts, uid, detections, app.clock())
+        for problem in problems:
+            run.warn(visible(problem))
         work.show_story(run, story)
 
 

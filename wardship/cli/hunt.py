@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from wardship.cli import kit, work
 from wardship.cli.kit import Run
+from wardship.sdk.display import visible
 from wardship.sdk.i18n import N_, _
 
 
@@ -52,9 +55,10 @@ def add_to(root: kit.Group) -> None:
 
         if wiring.has_workspace(run.workspace):
             with work.opened(run) as app:
-                found = service.catalogue(app.workspace)
+                found, problems = service.catalogue(app.workspace)
         else:
-            found = service.catalogue(None)
+            found, problems = service.catalogue(None)
+        _tell(run, problems)
         kit.emit(run, Listing(name="hunts", columns=service.COLUMNS, rows=service.rows(found)))
 
     @kit.command(
@@ -83,7 +87,9 @@ def add_to(root: kit.Group) -> None:
         from wardship.services.formats import Listing
 
         with work.opened(run) as app, app.facts() as facts:
-            one = service.find(service.catalogue(app.workspace), hunt)
+            found, problems = service.catalogue(app.workspace)
+            _tell(run, problems)
+            one = service.find(found, hunt)
             if sql:
                 run.say(one.compiled.readable())
                 return
@@ -111,3 +117,8 @@ def add_to(root: kit.Group) -> None:
             run.note(_("Next: %(advice)s") % {"advice": _(step)})
         for limit in one.limits:
             run.note(_("It cannot see: %(text)s") % {"text": _(limit)})
+
+
+def _tell(run: Run, problems: Sequence[str]) -> None:
+    for problem in problems:
+        run.warn(visible(problem))

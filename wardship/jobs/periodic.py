@@ -9,9 +9,12 @@ from typing import Any
 from wardship.jobs import queue
 from wardship.jobs.schedule import Periodic
 from wardship.jobs.worker import Handler, JobContext
+from wardship.sdk.log import logger
 from wardship.services import audit, telemetry
 from wardship.store import facts
 from wardship.store.workspace import Workspace
+
+_log = logger("wardship.jobs")
 
 PERIODIC = (
     Periodic(name="audit.checkpoint", kind="audit.checkpoint", every_s=600, jitter_s=60),
@@ -43,7 +46,8 @@ def handlers(ws: Workspace) -> dict[str, Handler]:
         from wardship.services import telemetry_refresh  # heavy, and every command comes by here
 
         context.check()
-        telemetry_refresh.refresh(ws, actor="worker")
+        for problem in telemetry_refresh.refresh(ws, actor="worker").judged.problems:
+            _log.warning("telemetry.detection_not_asked", problem=problem)
 
     return {
         "audit.checkpoint": sign,

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,7 +23,6 @@ from pydantic import Field, PrivateAttr, StringConstraints, model_validator
 
 from wardship.model import baseline
 from wardship.model.activity import ACTIVITY
-from wardship.model.errors import ConfigError
 from wardship.model.facts import FACTS
 from wardship.model.finding import Confidence, Severity
 from wardship.sdk import titles
@@ -40,7 +38,9 @@ from wardship.sdk.rule import (
     Strict,
     Text,
     check_examples,
+    check_name,
     check_placeholders,
+    example_value,
     frameworks,
     validated,
 )
@@ -225,26 +225,17 @@ class Detection(Strict):
         yield from (step.text for step in self.what_to_do)
 
 
-def load_detections(folder: Path = BUILT_IN, *, only: Sequence[str] = ()) -> list[Detection]:
-    """The detections of a folder, by id. `only` keeps those ids. Raises ConfigError for a bad file or unknown id."""
-    if not folder.is_dir():
-        raise ConfigError(
-            _("no folder %(folder)s") % {"folder": folder}, advice=_("give the folder that holds the detection files")
-        )
-    found = [load_detection(path) for path in sorted(folder.glob("*.yaml"))]
-    if missing := set(only) - {one.id for one in found}:
-        raise ConfigError(
-            _("no detection is called %(missing)r") % {"missing": min(missing)},
-            advice=_("the files in %(folder)s are named as they are") % {"folder": folder},
-        )
-    return [one for one in found if not only or one.id in only]
+def load_detections(folder: Path = BUILT_IN) -> list[Detection]:
+    """The detections of a folder, by id. Raises ConfigError for the first bad file."""
+    return [load_detection(path) for path in sorted(folder.glob("*.yaml"))]
 
 
 def load_detection(path: Path) -> Detection:
     """One detection. Raises ConfigError that names file, line, field and what to do."""
     told = read_yaml_file(path)
     found = validated(told, Detection, _("see docs/detections-writing.md"))
-    _check(found, told, path)
+    check_name(found.id, told, path)
+    _check(found, told)
     found._file = path
     return found
 
@@ -255,13 +246,7 @@ def detection_messages(folder: Path = BUILT_IN) -> Iterator[tuple[str, str]]:
         yield from ((f"detections/{one.id}.yaml", message) for message in one.messages())
 
 
-def _check(found: Detection, told: YamlFile, path: Path) -> None:
-    if found.id != path.stem:
-        raise told.error(
-            ("id",),
-            _("%(id)r is not the file's name") % {"id": found.id},
-            _("name the file %(id)s.yaml") % {"id": found.id},
-        )
+def _check(found: Detection, told: YamlFile) -> None:
     known = frameworks()["owasp-nhi"].controls
     for index, number in enumerate(found.owasp_nhi):
         if number not in known:
@@ -293,7 +278,7 @@ def example_tables(example: Example) -> dict[str, list[dict[str, Any]]]:
             complete = {**_defaults(table, number), **given}
             if table == "event":
                 complete.setdefault("ref", f"{complete['input']}#{complete['position']}")
-            rows[table].append({column: _plain(complete.get(column)) for column in columns})
+            rows[table].append({column: example_value(complete.get(column)) for column in columns})
     return rows
 
 
@@ -303,13 +288,6 @@ def _defaults(table: str, number: int) -> dict[str, Any]:
     if table in baseline.STATE or table in ("actor_baseline", "actor_score"):
         return dict(_STATE_DEFAULTS)
     return {"uid": f"{table}_{number}", **EXAMPLE_DEFAULTS}
-
-
-def _plain(value: Any) -> Any:
-    """A YAML value as the tables hold it: naive UTC instants, JSON text."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
 
 
 def detection_schema() -> dict[str, Any]:

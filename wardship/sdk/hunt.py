@@ -19,7 +19,7 @@ from wardship.model.facts import FACTS
 from wardship.model.policy import PARAMETERS
 from wardship.sdk.fact_query import FactQuery, Language, compile_query
 from wardship.sdk.i18n import _
-from wardship.sdk.rule import RULE_ID, Strict, Text, validated
+from wardship.sdk.rule import RULE_ID, Strict, Text, check_name, validated
 from wardship.sdk.yaml_file import read_yaml_file
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "data" / "hunts"
@@ -81,12 +81,7 @@ def load_hunt(path: Path) -> Hunt:
     """One hunt. Raises ConfigError that names file, line and field."""
     told = read_yaml_file(path)
     hunt = validated(told, Hunt, _("see docs/alerts.md"))
-    if hunt.id != path.stem:
-        raise told.error(
-            ("id",),
-            _("%(id)r is not the file's name") % {"id": hunt.id},
-            _("name the file %(id)s.yaml") % {"id": hunt.id},
-        )
+    check_name(hunt.id, told, path)
     if "identity_uid" not in hunt.compiled.columns:
         raise told.error(
             ("query",),

@@ -18,7 +18,7 @@ import re
 import shlex
 import tomllib
 import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import cache
@@ -217,9 +217,26 @@ def load_rule(path: Path) -> Rule:
     """One rule. Raises ConfigError that names file, line, field and what to do."""
     told = read_yaml_file(path)
     rule = validated(told, Rule, _("see docs/schema/rule.schema.json"))
-    _check(rule, told, path)
+    check_name(rule.id, told, path)
+    _check(rule, told)
     rule._file = path
     return rule
+
+
+def load_own(folder: Path, load: Callable[[Path], _Model], taken: Collection[str]) -> tuple[list[_Model], list[str]]:
+    """The files of a folder of the workspace's own beside ours, and what is wrong with those that are left out: one
+    cannot be read, or has an id of `taken`. No folder is an empty one."""
+    found, problems = [], []
+    for path in sorted(folder.glob("*.yaml")):
+        if path.stem in taken:
+            said = _("%(file)s is left out: one of ours has this id already; give it its own")
+            problems.append(said % {"file": f"{folder.name}/{path.name}"})
+            continue
+        try:
+            found.append(load(path))
+        except ConfigError as error:
+            problems.append(_("%(what)s; the file is left out") % {"what": error.message})
+    return found, problems
 
 
 def validated(told: YamlFile, model: type[_Model], advice: str) -> _Model:
@@ -239,13 +256,17 @@ def validated(told: YamlFile, model: type[_Model], advice: str) -> _Model:
         raise told.error(("query",), error.message, error.advice) from None
 
 
-def _check(rule: Rule, told: YamlFile, path: Path) -> None:
-    if rule.id != path.stem:
+def check_name(name: str, told: YamlFile, path: Path) -> None:
+    """Refuses an id that is not the file's name."""
+    if name != path.stem:
         raise told.error(
             ("id",),
-            _("%(id)r is not the file's name") % {"id": rule.id},
-            _("name the file %(id)s.yaml") % {"id": rule.id},
+            _("%(id)r is not the file's name") % {"id": name},
+            _("name the file %(id)s.yaml") % {"id": name},
         )
+
+
+def _check(rule: Rule, told: YamlFile) -> None:
     known = frameworks()
     for name in ("owasp_nhi", "controls"):
         for index, control in enumerate(getattr(rule, name)):
@@ -354,12 +375,12 @@ def example_rows(example: Example) -> dict[str, list[dict[str, Any]]]:
         rows[table] = []
         for number, given in enumerate(example.facts.get(table, ())):
             defaults = {"uid": f"{table}_{number}", **EXAMPLE_DEFAULTS}
-            rows[table].append({column: _plain(given.get(column, defaults.get(column))) for column in columns})
+            rows[table].append({column: example_value(given.get(column, defaults.get(column))) for column in columns})
     return rows
 
 
-def _plain(value: Any) -> Any:
-    """A YAML value as the fact tables hold it: naive UTC instants, JSON text."""
+def example_value(value: Any) -> Any:
+    """A YAML value as the tables hold it: naive UTC instants, JSON text."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
     if isinstance(value, dict | list):

@@ -15,10 +15,10 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -35,13 +35,13 @@ from wardship.model.alert import (
     alert_uid,
 )
 from wardship.model.baseline import BASELINE, MATURE_DAYS
-from wardship.model.errors import ConfigError, Conflict, DataError, Error
+from wardship.model.errors import Conflict, DataError, Error
 from wardship.model.finding import Confidence, Severity
 from wardship.model.policy import Policy
-from wardship.sdk.detection import RESERVED_COLUMNS, Detection, load_detections
+from wardship.sdk.detection import RESERVED_COLUMNS, Detection, load_detection, load_detections
 from wardship.sdk.i18n import _
+from wardship.sdk.rule import load_own
 from wardship.services import detect_tables
-from wardship.services.evaluate import workspace_policy
 from wardship.store import alert_tables, leases, sql, telemetry_tables
 from wardship.store.db import Database
 from wardship.store.engine import DuckDbEngine
@@ -55,6 +55,7 @@ _LEASE = "detections"
 _TTL = timedelta(minutes=30)  # longer than one step takes; a killed holder is known to be dead at once
 _LOOK_S = 0.2
 _CHUNK = 400  # SQLite's limit of parameters
+_Value = TypeVar("_Value")
 
 _signal, _alert, _judged = alert_tables.signal, alert_tables.alert, alert_tables.detection_batch
 
@@ -130,21 +131,11 @@ def last_judged(db: Database) -> int:
         return conn.scalar(sa.select(sa.func.max(_judged.c.batch))) or 0
 
 
-def workspace_detections(ws: Workspace) -> list[Detection]:
-    """Our detections and those in the workspace's folder `detections`. Raises ConfigError for a bad file or an id
-    twice."""
-    found = load_detections()
-    folder = ws.path / "detections"
-    taken = {one.id for one in found}
-    for one in load_detections(folder) if folder.is_dir() else []:
-        if one.id in taken:
-            raise ConfigError(
-                _("detection %(id)s of %(folder)s is there already: %(where)s")
-                % {"id": repr(one.id), "folder": folder, "where": _("one of ours")},
-                advice=_("give %(file)s its own id") % {"file": f"{folder.name}/{one.id}.yaml"},
-            )
-        found.append(one)
-    return found
+def workspace_detections(ws: Workspace) -> tuple[list[Detection], list[str]]:
+    """Our detections and those in the workspace's folder `detections`, and which files there are left out and why."""
+    ours = load_detections()
+    own, problems = load_own(ws.path / "detections", load_detection, {one.id for one in ours})
+    return [*ours, *own], problems
 
 
 def judge(
@@ -153,12 +144,10 @@ def judge(
     *,
     actor: str,
     lease: Lease,
-    detections: Sequence[Detection] | None = None,
-    policy: Policy | None = None,
+    detections: Sequence[Detection],
+    policy: Policy,
 ) -> Judged:
-    """Judges these batches and remembers that they were. `detections` and `policy` None: those of the workspace."""
-    detections = workspace_detections(ws) if detections is None else detections
-    policy = policy or workspace_policy(ws)
+    """Judges these batches and remembers that they were. Raises Conflict when the lease was lost."""
     context = _Context.of(ws, policy)
     done = Judged(batches=len(batches))
     since = ws.db.clock() - timedelta(days=policy.alert_days)
@@ -260,40 +249,48 @@ def _hits(
 
 
 def _hit(detection: Detection, row: Mapping[str, Any]) -> Hit:
-    """A row of the answer. Raises DataError for one that says nobody, or a word that is none of ours."""
-    authority, actor_id, fold = row["authority"], row["actor_id"], row["fold"]
+    """A row of the answer. Raises DataError for one that says nobody, or has in a column what does not belong there."""
+    authority, actor_id = row["authority"], row["actor_id"]
     if not isinstance(authority, str) or not isinstance(actor_id, str):
         raise DataError(_("a row of its answer names no actor"))
-    try:
-        severity = Severity(row.get("severity") or detection.severity)
-        confidence = Confidence(row.get("confidence") or detection.confidence)
-    except ValueError as error:
-        raise DataError(str(error)) from None
-    weight = row.get("weight")
-    points = detection.weight if weight is None else min(100.0, max(0.0, float(weight)))
+
+    def read(name: str, kind: Callable[[Any], _Value], otherwise: Any = None) -> _Value:
+        value = row.get(name)
+        try:
+            return kind(otherwise if value is None else value)
+        except (TypeError, ValueError, OverflowError):
+            said = {"column": name, "value": repr(value)[:80]}
+            raise DataError(_("a row of its answer has as %(column)s: %(value)s") % said) from None
+
     return Hit(
         detection=detection.id,
         version=detection.digest,
         aspect=detection.aspect,
         authority=authority,
         actor_id=actor_id,
-        identity_uid=row["identity_uid"],
-        credential_id=row["credential_id"],
-        fold=str(fold or "")[:_MAX_FOLD_CHARS],
-        first_at=_aware(row["first_at"]),
-        last_at=_aware(row["last_at"]),
-        events=int(row["events"]),
-        severity=severity,
-        confidence=confidence.value,
-        chance=points / 100,
-        evidence=tuple(detect.references((row["evidence"] or "").split())),
+        identity_uid=read("identity_uid", _text),
+        credential_id=read("credential_id", _text),
+        fold=read("fold", str, "")[:_MAX_FOLD_CHARS],
+        first_at=read("first_at", _aware),
+        last_at=read("last_at", _aware),
+        events=read("events", int),
+        severity=read("severity", Severity, detection.severity),
+        confidence=read("confidence", Confidence, detection.confidence).value,
+        chance=min(100.0, max(0.0, read("weight", float, detection.weight))) / 100,
+        evidence=tuple(detect.references((read("evidence", _text) or "").split())),
         facts={name: _told(value) for name, value in row.items() if name not in RESERVED_COLUMNS},
     )
 
 
+def _text(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 def _aware(value: Any) -> datetime:
     if not isinstance(value, datetime):
-        raise DataError(_("a row of its answer has no instant"))
+        raise TypeError
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from wardship.model.errors import ConfigError
 from wardship.model.facts import FACTS
 from wardship.model.policy import Policy
-from wardship.sdk.hunt import Hunt, load_hunts
+from wardship.sdk.hunt import Hunt, load_hunt, load_hunts
 from wardship.sdk.i18n import N_, _
+from wardship.sdk.rule import load_own
 from wardship.services import usage
 from wardship.services.formats import Column, Row
 from wardship.store import telemetry
@@ -42,19 +43,11 @@ class Answer:
     more: bool
 
 
-def catalogue(ws: Workspace | None) -> list[Hunt]:
-    """Our hunts and the workspace's. Raises ConfigError for a bad file, or an id twice."""
-    found = load_hunts()
-    folder = ws.path / "hunts" if ws is not None else None
-    taken = {one.id for one in found}
-    for one in load_hunts(folder) if folder is not None and folder.is_dir() else []:
-        if one.id in taken:
-            raise ConfigError(
-                _("hunt %(id)s is there already") % {"id": repr(one.id)},
-                advice=_("give %(file)s its own id") % {"file": f"hunts/{one.id}.yaml"},
-            )
-        found.append(one)
-    return found
+def catalogue(ws: Workspace | None) -> tuple[list[Hunt], list[str]]:
+    """Our hunts and the workspace's, and which files of the workspace are left out and why."""
+    ours = load_hunts()
+    own, problems = load_own(ws.path / "hunts", load_hunt, {one.id for one in ours}) if ws is not None else ([], [])
+    return [*ours, *own], problems
 
 
 def rows(hunts: Sequence[Hunt]) -> Iterator[Row]:

@@ -46,7 +46,7 @@ def refresh(
     with detect.alone(ws.db, wait_s=wait_s) as lease:
         state = usage.refresh(ws, until=detect.last_judged(ws.db)).batch  # of a run that was killed in between
         todo = steps(ws.db, detect.unjudged(ws.db))
-        detections = detect.workspace_detections(ws) if todo else []
+        detections, judged.problems = detect.workspace_detections(ws) if todo else ([], [])
         policy = evaluate.workspace_policy(ws)
         if todo:
             old = _old(ws.db, todo[0][0], ws.db.clock() - timedelta(days=policy.alert_days))
