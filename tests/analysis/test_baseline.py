@@ -76,7 +76,7 @@ def test_events_are_counted_by_who_what_and_from_where(world: World) -> None:
         [
             {"time": at(1, 9), "src_network": "203.0.113.0/24", "src_asn": 64500, "src_country": "ES"},
             {"time": at(1, 10), "src_network": "203.0.113.0/24", "src_asn": 64500, "src_country": "ES",
-             "outcome": "failure", "mutating": True, "interactive": True},
+             "outcome": "failure", "mutating": True, "interactive": True, "class_uid": 6005},
         ]
     )  # fmt: skip
     (day,) = world.ask("SELECT * FROM actor_day")
@@ -85,7 +85,7 @@ def test_events_are_counted_by_who_what_and_from_where(world: World) -> None:
     (network,) = world.ask("SELECT * FROM actor_network")
     assert (network["src_network"], network["src_asn"], network["events"]) == ("203.0.113.0/24", 64500, 2)
     (log,) = world.ask("SELECT * FROM log_day")
-    assert (log["events"], log["reads"]) == (2, 1)
+    assert (log["events"], log["reads"], log["data_events"]) == (2, 1, 1)
     assert [row["hour_of_week"] for row in world.ask("SELECT * FROM actor_hour ORDER BY ALL")] == [129, 130]
 
 

@@ -15,7 +15,7 @@ from tests.conftest import NOW
 from tests.store.seed import put, use
 from tests.store.test_facts import facts
 from tests.store.test_facts_secrets import Statements
-from wardship.model.baseline import STATE
+from wardship.model.baseline import MOST_ACTIONS, STATE
 from wardship.store import tables, telemetry_tables
 from wardship.store.db import Database
 from wardship.store.engine import Table
@@ -50,14 +50,20 @@ class Estate:
         return put(self.conn, "identity", native_id, authority=AWS, aliases=aliases, created_at=OLD, **columns)
 
     def log(
-        self, days: Iterable[date], *, reads: int = 5, source: str = "aws.cloudtrail", account: str = ACCOUNT
+        self,
+        days: Iterable[date],
+        *,
+        reads: int = 5,
+        data_events: int = 0,
+        source: str = "aws.cloudtrail",
+        account: str = ACCOUNT,
     ) -> None:
         """Somebody's events on these days, so that the log is known to have been on."""
         for day in days:
             at = f"{day}T12:00:00"
             self._state.setdefault("log_day", []).append(
                 {"source": source, "account": account, "region": "eu-west-1", "day": str(day), "events": 9,
-                 "reads": reads, "first_at": at, "last_at": at}
+                 "reads": reads, "data_events": data_events, "first_at": at, "last_at": at}
             )  # fmt: skip
 
     def did(
@@ -74,6 +80,10 @@ class Estate:
             {**row, "day": str(on), "actor_kind": "user", "actor_name": "ci", "mutating": 0, "interactive": 0}
         )
 
+    def forget_last_action(self) -> None:
+        """As the state does with what is more than it keeps of an actor: the day still tells of it."""
+        self._state["actor_action"].pop()
+
     def consumed(self, agent: str, network: str, days: int) -> None:
         self._state.setdefault("actor_consumer", []).append(
             {"authority": AWS, "actor_id": UNIQUE, "source": "aws.cloudtrail", "credential_id": KEY,
@@ -82,9 +92,9 @@ class Estate:
              "used_at": f"{TODAY}T01:00:00"}
         )  # fmt: skip
 
-    def data_events(self) -> None:
-        """Another identity's data events: without them CloudTrail shows only management."""
-        self.did("AIDA-OTHER", on=TODAY - timedelta(days=3), key=None)
+    def data_events(self, account: str = ACCOUNT) -> None:
+        """Somebody's data events: without them CloudTrail shows only management."""
+        self.log([TODAY - timedelta(days=3)], data_events=1, account=account)
 
     def read(self, table: str, hole_days: int = 3) -> list[dict[str, Any]]:
         state = [self._table(name, rows) for name, rows in self._state.items()]
@@ -187,7 +197,48 @@ def test_a_log_without_reads_cannot_say_unused(estate: Estate) -> None:
     estate.log(days(120, 1), reads=0, source="aws.custom")
     assert estate.verdict(estate.user) == ("insufficient", "reads_not_logged")
     estate.log(days(1, 1), reads=1, source="aws.custom")
+    assert estate.verdict(estate.user) == ("insufficient", "log_has_holes")  # switched on yesterday
+    estate.log(days(120, 1), reads=1, source="aws.custom")
     assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+
+
+def test_files_of_people_s_sign_ins_do_not_cover_applications(estate: Estate) -> None:
+    """A sign-in of a person is no read, one of an application is; a reading of all categories covers quiet days too."""
+    put(estate.conn, "system", "entra:t", authority="entra:t", kind="entra_tenant")
+    app = put(estate.conn, "identity", "sp", authority="entra:t", created_at=OLD)
+    estate.log(days(120, 1), source="entra.signin", account="t", reads=0)
+    estate.log(days(120, 60), source="entra.signin", account="t")
+    assert estate.verdict(app) == ("insufficient", "log_has_holes")
+    for stream in ("interactiveUser", "nonInteractiveUser", "servicePrincipal", "managedIdentity"):
+        window(estate, NOW - timedelta(days=70), NOW, stream=stream, authority="entra:t", source="entra.signin")
+    assert estate.verdict(app) == ("unused", "not_used_in_time")
+
+
+def test_a_role_at_work_in_another_account_covers_nothing_of_its_own(estate: Estate) -> None:
+    """Its events lie in the other account's log, the data events too; of its own account nothing was read."""
+    far = "222222222222"
+    put(estate.conn, "system", f"aws:{far}", authority=f"aws:{far}", kind="aws_account")
+    estate.log(days(120, 1), account=far)
+    estate.data_events(account=far)
+    for day in days(120, 1):
+        estate.did("AROA-TRAVELLER", on=day, key=None)
+    assert [row["authority"] for row in estate.read("log_coverage")] == [f"aws:{far}"]
+    assert estate.verdict(estate.user) == ("unobserved", "no_log")
+    estate.log(days(120, 1))
+    assert estate.verdict(estate.user) == ("insufficient", "data_events_off")
+
+
+def test_an_actor_of_more_actions_than_are_kept_was_used_when_it_was(estate: Estate) -> None:
+    estate.log(days(120, 1))
+    estate.data_events()
+    for number in range(MOST_ACTIONS):
+        estate.did(on=TODAY - timedelta(days=110), operation=f"Op{number}", key=None)
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+    assert estate.verdict(estate.key) == ("unused", "not_used_in_time")
+    estate.did(on=TODAY - timedelta(days=5))
+    estate.forget_last_action()
+    assert estate.verdict(estate.user) == ("used", "used_in_time")
+    assert estate.verdict(estate.key) == ("insufficient", "credential_not_named")
 
 
 def test_a_log_of_one_product_cannot_say_unused(estate: Estate) -> None:
@@ -385,7 +436,8 @@ def test_an_identity_in_two_systems_is_unused_when_both_were_watched(estate: Est
     estate.log(days(120, 1))
     assert estate.verdict(estate.user) == ("insufficient", "no_log")
     estate.log(days(120, 1), account="222222222222")
-    estate.did("AIDA-FAR", on=TODAY - timedelta(days=3), key=None, authority=other)
+    assert estate.verdict(estate.user) == ("insufficient", "data_events_off")
+    estate.data_events(account="222222222222")
     assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
 
 

@@ -14,7 +14,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from wardship.model.baseline import APPENDED, BASELINE, MATURE_DAYS, MERGED, MOST_KEYS, PEER_ACTION, SCORE, STATE
+from wardship.model.activity import ActivityClass
+from wardship.model.baseline import (
+    APPENDED,
+    BASELINE,
+    MATURE_DAYS,
+    MERGED,
+    MOST_ACTIONS,
+    MOST_KEYS,
+    PEER_ACTION,
+    SCORE,
+    STATE,
+)
 
 WINDOW_DAYS = 90
 MEMORY_DAYS = 400
@@ -118,11 +129,12 @@ _COUNTED = {
     "mutating": "sum(CASE WHEN mutating THEN 1 ELSE 0 END)",
     "interactive": "sum(CASE WHEN interactive THEN 1 ELSE 0 END)",
     "reads": "sum(CASE WHEN mutating OR mutating IS NULL THEN 0 ELSE 1 END)",
+    "data_events": f"sum(CASE WHEN class_uid = {ActivityClass.DATASTORE_ACTIVITY:d} THEN 1 ELSE 0 END)",
     "first_at": "min(time)",
     "last_at": "max(time)",
     "used_at": "max(CASE WHEN outcome = 'failure' THEN NULL ELSE time END)",
 }
-_READ = "time, outcome, mutating, interactive, actor_kind, actor_name"
+_READ = "time, outcome, class_uid, mutating, interactive, actor_kind, actor_name"
 
 
 # ------------------------------------------------------------------ making and merging
@@ -270,7 +282,7 @@ WITH of_day AS (
     SELECT authority, actor_id, count(DISTINCT agent) AS agents, count(*) >= {MOST_KEYS} AS capped
     FROM actor_agent WHERE first_at < {today} GROUP BY authority, actor_id
 ), full_action AS (
-    SELECT authority, actor_id FROM actor_action GROUP BY authority, actor_id HAVING count(*) >= {MOST_KEYS * 10}
+    SELECT authority, actor_id FROM actor_action GROUP BY authority, actor_id HAVING count(*) >= {MOST_ACTIONS}
 ), one AS (
     SELECT k.*, s.active_days, s.active_days >= {MATURE_DAYS} AS mature,
         v.events, v.failures, v.mutating, v.interactive,

@@ -80,6 +80,7 @@ STATE: Mapping[str, Mapping[str, str]] = {
         "day": "DATE",
         "events": "BIGINT",
         "reads": "BIGINT",  # events that are known to change nothing
+        "data_events": "BIGINT",  # of data inside a service (OCSF Datastore Activity): AWS logs them only when asked
         "first_at": "TIMESTAMP",
         "last_at": "TIMESTAMP",
     },
@@ -94,6 +95,7 @@ MERGED: Mapping[str, str] = {
     "mutating": "sum",
     "interactive": "sum",
     "reads": "sum",
+    "data_events": "sum",
     "first_at": "min",
     "last_at": "max",
     "used_at": "max",
@@ -107,6 +109,9 @@ rest a key stands once."""
 MOST_KEYS = 1_000
 """Rows that an actor may have in a table that is not APPENDED; in `actor_action` ten times as many. Of more, those
 with the least hash of their key are kept: the same ones in whatever order they came, and exact sums of each."""
+
+MOST_ACTIONS = 10 * MOST_KEYS
+"""The same for `actor_action`: who has as many may have done more, with other credentials too."""
 
 BASELINE: Mapping[str, str] = {
     **_ACTOR,

@@ -22,7 +22,8 @@ What the columns say, where that takes a decision:
   not to be used since; *source_removed* when no newest state holds it; *history_purged* when no reading finds it.
 - **Audit logs** answer about use as any other source does, joined by exact ids. A day of a log is covered when it holds
   an event of the system or a complete reading says so. "Not used" needs every day of the needed time covered (but for
-  the few the policy forgives) by logs that would show every use. The needed time is the policy's, or longer where a
+  the few the policy forgives) by logs that would show every use: a day with a read in it, or read completely. The
+  needed time is the policy's, or longer where a
   business period of the identity's process last took place before it (docs/use-verdicts.md).
 
 Not here: what is good or bad about any of it (rules), and where snapshots are kept (services).
@@ -47,7 +48,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from wardship.model.access import CredentialType, Tier
-from wardship.model.baseline import STATE
+from wardship.model.baseline import MOST_ACTIONS, STATE
 from wardship.model.errors import ConfigError, DataError
 from wardship.model.exposure import CONSUMER_PLACES
 from wardship.model.facts import FACTS, FACTS_VERSION, Snapshot
@@ -348,7 +349,8 @@ def _load_logs(db: DuckDBPyConnection, logs: Logs) -> None:
         table = given.get(name) or Table(name=name, columns=columns, files=())
         db.execute(f"CREATE VIEW state_{name} AS {duckdb_select(table)}")
     db.execute(
-        "CREATE TABLE use_term AS SELECT ? AS inactive_days, ? AS hole_days", [logs.inactive_days, logs.hole_days]
+        "CREATE TABLE use_term AS SELECT ? AS inactive_days, ? AS hole_days, ? AS most_actions",
+        [logs.inactive_days, logs.hole_days, MOST_ACTIONS],
     )
     db.execute("CREATE TABLE period (name VARCHAR, process VARCHAR, start_day DATE, end_day DATE)")
     for one in logs.periods:

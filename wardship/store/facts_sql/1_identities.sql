@@ -1,7 +1,7 @@
 -- The joins of `facts.py`, in DuckDB's dialect, file after file: from raw_* (the current tables as they are) and
 -- state_* (what audit logs add up to, wardship/model/baseline.py) to fact_* (the contract of wardship/model/facts.py).
 -- What each decision means is said at the top of facts.py.
--- Also given: as_of(today), tier_order(tier, place), static_type(type), use_term(inactive_days, hole_days),
+-- Also given: as_of(today), tier_order(tier, place), static_type(type), use_term(inactive_days, hole_days, most_actions),
 -- period(name, process, start_day, end_day), network(name, environment), log_source(source, system, logs_reads).
 
 -- ------------------------------------------------------------------ identities and the rows merged into them

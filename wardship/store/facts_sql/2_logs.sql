@@ -8,6 +8,8 @@ JOIN log_source AS o ON o.source = l.source
 JOIN raw_system AS s
     ON split_part(s.authority, ':', 1) = o.system AND lower(substr(s.authority, strpos(s.authority, ':') + 1)) = lower(l.account);
 
+-- Where a log names its systems, an actor of one in the log of another (a role of the next account) proves nothing of
+-- its own system's log.
 CREATE TABLE issuer AS
 SELECT DISTINCT a.authority AS issued_by, s.authority
 FROM (SELECT DISTINCT authority FROM state_actor_day) AS a
@@ -102,22 +104,16 @@ UNION
 SELECT i.authority, d.source, d.day
 FROM (SELECT DISTINCT authority, source, day FROM state_actor_day) AS d
 JOIN issuer AS i ON i.issued_by = d.authority
+ANTI JOIN log_of AS o ON o.source = d.source
 UNION
 SELECT authority, source, day FROM whole_day;
 
 -- What a log leaves out unless it is asked: reads, and in AWS the events of data inside a service.
-CREATE TABLE read_of AS
-SELECT o.authority, l.source, sum(l.reads) > 0 AS reads
+CREATE TABLE content_of AS
+SELECT o.authority, l.source, sum(l.reads) > 0 AS reads, sum(l.data_events) > 0 AS data_events
 FROM state_log_day AS l
 JOIN log_of AS o ON o.source = l.source AND o.account = l.account
 GROUP BY o.authority, l.source;
-
-CREATE TABLE data_event_of AS
-SELECT DISTINCT i.authority, s.source
-FROM state_actor_action AS s
-JOIN issuer AS i ON i.issued_by = s.authority
-WHERE s.source = 'aws.cloudtrail'
-    AND s.operation IN ('GetObject', 'PutObject', 'HeadObject', 'DeleteObject', 'Invoke', 'GetItem', 'PutItem', 'Query', 'Scan');
 
 CREATE TABLE log_cover AS
 SELECT
@@ -128,21 +124,30 @@ SELECT
     count(*) AS covered_days,
     date_diff('day', min(c.day), max(c.day)) + 1 - count(*) AS hole_days,
     max(c.gap) AS longest_hole_days,
-    coalesce(any_value(o.logs_reads), bool_or(r.reads), FALSE) AS reads,
-    CASE WHEN c.source = 'aws.cloudtrail' THEN bool_or(e.authority IS NOT NULL) END AS data_events
+    coalesce(any_value(o.logs_reads), any_value(k.reads), FALSE) AS reads,
+    CASE WHEN c.source = 'aws.cloudtrail' THEN coalesce(any_value(k.data_events), FALSE) END AS data_events
 FROM (
     SELECT *, coalesce(date_diff('day', lag(day) OVER (PARTITION BY authority, source ORDER BY day), day) - 1, 0) AS gap
     FROM covered_day
 ) AS c
 LEFT JOIN log_source AS o ON o.source = c.source
-LEFT JOIN read_of AS r ON r.authority = c.authority AND r.source = c.source
-LEFT JOIN data_event_of AS e ON e.authority = c.authority AND e.source = c.source
+LEFT JOIN content_of AS k ON k.authority = c.authority AND k.source = c.source
 GROUP BY c.authority, c.source;
 
--- Only logs that would show every use may say "not used": any day of them counts.
+-- Only logs that would show every use may say "not used", and of them the days that hold a read, or were read
+-- completely: a file of writes alone, or of people's sign-ins alone, is no day of such a log.
 CREATE TABLE telling_day AS
 SELECT DISTINCT d.authority, d.day
-FROM covered_day AS d
+FROM (
+    SELECT o.authority, l.source, l.day
+    FROM state_log_day AS l
+    JOIN log_of AS o ON o.source = l.source AND o.account = l.account
+    WHERE l.reads > 0
+    UNION ALL
+    SELECT v.authority, v.source, v.day FROM covered_day AS v JOIN log_source AS o ON o.source = v.source WHERE o.logs_reads
+    UNION ALL
+    SELECT authority, source, day FROM whole_day
+) AS d
 JOIN log_cover AS c ON c.authority = d.authority AND c.source = d.source
 ANTI JOIN blind_day AS b ON b.authority = d.authority AND b.source = d.source AND b.day = d.day
 WHERE coalesce(c.reads, FALSE) AND coalesce(c.data_events, TRUE);
@@ -255,11 +260,29 @@ LEFT JOIN fact_identity_alias AS a ON a.authority = s.authority AND a.native_id 
 LEFT JOIN credential_of_log AS c ON c.credential_id = s.credential_id
 LEFT JOIN held AS h ON h.uid = c.uid;
 
+-- The last use by each actor, whatever the number of its actions; and who has more of those than are remembered, so that
+-- not every credential it used is known.
+CREATE TABLE actor_use AS
+SELECT d.authority, d.actor_id, d.source, a.identity_uid, max(d.used_at) AS used_at
+FROM state_actor_day AS d
+LEFT JOIN fact_identity_alias AS a ON a.authority = d.authority AND a.native_id = d.actor_id
+GROUP BY ALL;
+
+CREATE TABLE capped_use AS
+SELECT u.*
+FROM actor_use AS u
+SEMI JOIN (
+    SELECT authority, actor_id FROM state_actor_action GROUP BY ALL HAVING count(*) >= (SELECT most_actions FROM use_term)
+) AS k ON k.authority = u.authority AND k.actor_id = u.actor_id;
+
 -- Uses by somebody whom the log does not tell exactly: an id that several claim, or only a name. They are nobody's use;
 -- but whoever it may have been in the needed time is not called unused.
 CREATE TABLE perhaps AS
 WITH unclear AS (
-    SELECT authority, actor_id, max(used_at) AS used_at FROM seen WHERE identity_uid IS NULL AND used_at IS NOT NULL GROUP BY authority, actor_id
+    SELECT authority, actor_id, max(used_at) AS used_at
+    FROM (SELECT authority, actor_id, identity_uid, used_at FROM seen UNION ALL BY NAME SELECT * EXCLUDE (source) FROM capped_use)
+    WHERE identity_uid IS NULL AND used_at IS NOT NULL
+    GROUP BY authority, actor_id
 ),
 named AS (
     SELECT l.authority, lower(u.actor_id) AS name, max(u.used_at) AS used_at
@@ -290,6 +313,8 @@ SELECT identity_uid, max(used_at) AS used_at
 FROM (
     SELECT identity_uid, used_at FROM seen WHERE credential_id IS NULL AND identity_uid IS NOT NULL
     UNION ALL
+    SELECT identity_uid, used_at FROM capped_use WHERE identity_uid IS NOT NULL
+    UNION ALL
     SELECT uid, used_at FROM perhaps
 )
 WHERE used_at IS NOT NULL
@@ -309,7 +334,7 @@ GROUP BY uid;
 CREATE TABLE log_usage AS
 WITH last_use AS (
     SELECT identity_uid AS uid, 'identity' AS family, max(used_at) AS used_at, string_agg(DISTINCT source, ',' ORDER BY source) AS source
-    FROM seen
+    FROM (SELECT identity_uid, source, used_at FROM seen UNION ALL SELECT identity_uid, source, used_at FROM actor_use)
     WHERE identity_uid IS NOT NULL AND used_at IS NOT NULL
     GROUP BY identity_uid
     UNION ALL
