@@ -123,17 +123,47 @@ def source_page(log: Source, measured: Mapping[str, Mapping[str, Any]]) -> str:
     lines += ["", "## What it covers", "", "| question | answer |", "|---|---|"]
     lines += [f"| {question} | {answer} |" for question, answer in _coverage(log)]
     lines += _blind_spots(told.blind_spots)
-    if measured:
-        what = "Labelled events of others: the least that is accepted. Agreement is of actor, action,"
-        lines += ["", "## Measured", "", what, "source address, outcome and time.", ""]
-        lines += ["| stream | records | read | agreement |", "|---|---|---|---|"]
-        lines += [
-            f"| {name} | {floor['records']} | {floor['parsed']:.2f} | {floor['agreement']:.2f} |"
-            for name, floor in measured.items()
-        ]
-        lines += [f"\n{name}: {floor['why']}." for name, floor in measured.items() if "why" in floor]
+    lines += _measured(measured)
     lines += _links(told.links)
     return "\n".join(lines) + "\n"
+
+
+def _measured(floors: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    if not floors:
+        return []
+    lines = [
+        "",
+        "## Measured",
+        "",
+        "Labelled events of others: the least that is accepted. Agreement is of actor, action, source address, outcome",
+        "and time, as often as the label has them (compared). Case and punctuation do not count, one word in common is",
+        "enough, and a name is also known by its part before the @. Loosely: by a second word alone, such as a vendor's",
+        "code, on whose behalf it was done, or another of the label's times.",
+        "",
+        "| stream | records | read | agreement | compared |",
+        "|---|---|---|---|---|",
+    ]
+    for name, floor in floors.items():
+        loosely = floor.get("loosely", {})
+        compared = [
+            f"{aspect} {count}{f' ({loosely[aspect]} loosely)' if aspect in loosely else ''}"
+            for aspect, count in floor["compared"].items()
+        ]
+        cells = (
+            name,
+            floor["records"],
+            f"{floor['parsed']:.2f}",
+            _agreement([floor]),
+            ", ".join(compared) or "nothing",
+        )
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return lines + [f"\n{name}: {floor['why']}." for name, floor in floors.items() if "why" in floor]
+
+
+def _agreement(floors: Iterable[Mapping[str, Any]]) -> str:
+    """The lowest; of streams whose labels say nothing there is none."""
+    told = [floor["agreement"] for floor in floors if "agreement" in floor]
+    return f"{min(told):.2f}" if told else "not measured"
 
 
 def _live(log: Source) -> str:
@@ -181,7 +211,8 @@ def source_index_page(sources: Sequence[Source], measured: Mapping[str, Mapping[
         "# Logs that Wardship reads",
         "",
         "Each from files (`wardship telemetry import`), some live too (`wardship telemetry sync`). Agreement: of",
-        "actor, action, source address, outcome and time with labelled events of others, the least that is accepted.",
+        "actor, action, source address, outcome and time with labelled events of others, the least that is accepted;",
+        "the pages say how often each of these was compared, and how leniently.",
         "A log that is not here needs a file that says what its records mean: [mapping a log](../log-mapping.md).",
         "",
         "| log | name | live | reads logged | blind spots | agreement | evidence |",
@@ -189,14 +220,13 @@ def source_index_page(sources: Sequence[Source], measured: Mapping[str, Mapping[
     ]
     for log in sources:
         told = log.MANIFEST
-        floors = [floor["agreement"] for floor in measured.get(told.name, {}).values()]
         cells = (
             f"[{told.title}]({told.name}.md)",
             f"`{told.name}`",
             "yes" if isinstance(log, LiveSource) else "files",
             NOT_KNOWN if _nobody_says(log) else {True: "always", False: "no", None: "depends"}[told.logs_reads],
             str(len(told.blind_spots)),
-            f"{min(floors):.2f}" if floors else "not measured",
+            _agreement(measured.get(told.name, {}).values()),
             str(told.evidence),
         )
         lines.append(f"| {' | '.join(cells)} |")
@@ -208,7 +238,7 @@ def _floors() -> dict[str, dict[str, Mapping[str, Any]]]:
     told = tomllib.loads(FLOORS.read_text(encoding="utf-8"))["activity"]
     found: dict[str, dict[str, Mapping[str, Any]]] = {}
     for stream, floor in told.items():
-        if "agreement" in floor:
+        if "compared" in floor:
             found.setdefault(floor.get("source", stream), {})[stream] = floor
     return found
 

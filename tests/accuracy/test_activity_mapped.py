@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import tomllib
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.accuracy.activity_sets import Score, labelled_lines, members, raw_record, score
+from tests.accuracy.activity_sets import Score, hold, labelled_lines, members, raw_record, score
 from wardship.model.errors import DataError
 from wardship.sdk.connector import DriftLog
 from wardship.sdk.log_mapping import shipped_log, shipped_names
@@ -104,16 +105,14 @@ def reader(stream: str) -> Source:
 
 def measured(events: dict[str, bytes], stream: str) -> Score:
     content = next(body for name, body in events.items() if name.endswith(f"{stream}.jsonl"))
-    return score(reader(stream), labelled_lines(content))
+    return score(reader(stream).parse, labelled_lines(content))
 
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_labelled_events_are_read_as_others_read_them(events: dict[str, bytes], stream: str) -> None:
     found, floor = measured(events, stream), FLOORS[stream]
-    print(f"{stream}: {found.records} records, parsed {found.parse_rate:.3f}, agreement {found.agreement:.3f}")
-    assert found.records == floor["records"]
-    assert found.parse_rate >= floor["parsed"], found.misses[:5]
-    assert found.agreement >= floor["agreement"], found.misses[:5]
+    print(stream, found)
+    hold(found, floor)
     if stream not in WHY:
         assert floor["parsed"] >= 0.98
         assert floor["agreement"] >= 0.90
@@ -123,15 +122,33 @@ def test_labelled_events_are_read_as_others_read_them(events: dict[str, bytes], 
 def test_where_less_is_read_nothing_is_unreadable(events: dict[str, bytes], stream: str) -> None:
     """What is not parsed there was understood and skipped: the quarantine stays empty."""
     content = next(body for name, body in events.items() if name.endswith(f"{stream}.jsonl"))
-    unreadable = [miss for miss in score(reader(stream), labelled_lines(content)).misses if miss[1] == "parse"]
+    unreadable = [miss for miss in score(reader(stream).parse, labelled_lines(content)).misses if miss[1] == "parse"]
     assert {miss[2] for miss in unreadable} <= {"skipped"}
+
+
+def test_the_published_table_says_what_was_measured() -> None:
+    """Of several streams of one log: all events, and the lowest shares."""
+    page = (Path(__file__).parents[2] / "docs" / "log-mapping.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([^`]+)` \| [^|]+ \| (.*) \|$", page, re.MULTILINE))
+    floors: dict[str, list[dict[str, Any]]] = {name: [] for name in rows}
+    for stream, name in STREAMS.items():
+        floors[name].append(FLOORS[stream])
+    assert len(rows) > len(set(STREAMS.values()))
+    for name, row in rows.items():
+        agreed = [floor["agreement"] for floor in floors[name] if "agreement" in floor]
+        told = [
+            str(sum(floor["records"] for floor in floors[name])) if floors[name] else "",
+            f"{min(floor['parsed'] for floor in floors[name]):.2f}" if floors[name] else "",
+            f"{min(agreed):.2f}" if agreed else "",
+        ]
+        assert [cell.strip() for cell in row.split("|")] == told, name
 
 
 def test_all_of_vaults_calls_are_read_once(events: dict[str, bytes]) -> None:
     content = next(body for name, body in events.items() if name.endswith("hashicorp_vault.audit.jsonl"))
     calls = {json.loads(raw)["request"]["id"] for _id, raw, _label in labelled_lines(content)}
     read = [
-        activity.uid
+        str(activity.uid)
         for _id, raw, _label in labelled_lines(content)
         for activity in source("vault.audit").parse(json.loads(raw), DriftLog())
     ]
