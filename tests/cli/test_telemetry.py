@@ -70,6 +70,36 @@ def test_unknown_files_and_sources_are_said(run: Command, tmp_path: Path) -> Non
     assert run("telemetry", "import", "auto", tmp_path / "absent", "-w", "w").code == 2
 
 
+def test_who_acts_in_a_log_that_does_not_say_whose_it_is_joins_nothing_and_reconcile_says_so(
+    run: Command, tmp_path: Path
+) -> None:
+    entry = {
+        "timestamp": "2026-11-01 10:00:00 UTC",
+        "user": "app",
+        "dbname": "shop",
+        "pid": 9,
+        "error_severity": "LOG",
+        "message": "connection authorized: user=app database=shop",
+    }
+    (tmp_path / "one.json").write_text(json.dumps(entry), encoding="utf-8")
+    (tmp_path / "two.json").write_text(json.dumps({**entry, "user": "batch"}), encoding="utf-8")
+    assert (
+        run(
+            "telemetry", "import", "postgresql.log", tmp_path / "two.json", "--authority", "postgresql:7", "-w", "w"
+        ).code
+        == 0
+    )
+    known = run("telemetry", "reconcile", "-w", "w", "-o", "json")
+    assert [one["authority"] for one in json.loads(known.out)] == ["postgresql:7"]
+    assert "--authority" not in known.err
+    assert run("telemetry", "import", "postgresql.log", tmp_path / "one.json", "-w", "w").code == 0
+    told = run("telemetry", "reconcile", "-w", "w", "-o", "json")
+    assert [one["authority"] for one in json.loads(told.out)] == ["postgresql:7", "postgresql:?"]
+    assert "1 of them" in told.err
+    assert "--authority SYSTEM" in told.err
+    assert "--authority" not in run("telemetry", "reconcile", "--never-seen", "-w", "w").err
+
+
 def test_lists_and_upkeep(run: Command, log: Path) -> None:
     assert "aws.cloudtrail" in run("telemetry", "sources").out
     assert run("init", "-w", "w").code == 0

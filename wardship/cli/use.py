@@ -6,7 +6,7 @@ import click
 
 from wardship.cli import kit, work
 from wardship.cli.kit import Run
-from wardship.sdk.i18n import N_, _
+from wardship.sdk.i18n import N_, _, format_number
 
 _VERDICTS = ("used", "unused", "unobserved", "insufficient")
 
@@ -90,3 +90,12 @@ def add_to(root: kit.Group, telemetry: kit.Group) -> None:
                 listing = Listing(name="unmatched-actors", columns=use.UNMATCHED_COLUMNS, rows=use.unmatched(facts))
                 empty = _("Everybody in the logs is in the inventory.")
             kit.emit(run, listing, empty=empty)
+            if not never_seen and (unnamed := use.unnamed_actors(facts)):
+                run.note(
+                    _(
+                        "%(n)s of them are of logs that do not say whose they are (a system that ends in `:?`), and"
+                        " join nothing. Say it at the import: wardship telemetry import LOG FILE --authority SYSTEM"
+                        " (what was imported without it stays as it is)."
+                    )
+                    % {"n": format_number(unnamed)}
+                )

@@ -13,6 +13,7 @@ from wardship.config import BusinessPeriodSettings
 from wardship.ingest.telemetry.addresses import environments_of
 from wardship.model.policy import Policy
 from wardship.sdk.i18n import N_
+from wardship.sdk.source import UNNAMED
 from wardship.services.formats import Column, Row
 from wardship.services.reading import Facts
 from wardship.store import state
@@ -127,6 +128,12 @@ def log_coverage(facts: Facts) -> Iterator[Row]:
 def unmatched(facts: Facts) -> Iterator[Row]:
     """In the logs and not in the inventory, the busiest first. Not: people, computers, the provider's own services."""
     return facts.rows("SELECT * FROM unmatched_actor ORDER BY events DESC, authority, actor_id")
+
+
+def unnamed_actors(facts: Facts) -> int:
+    """How many of them are of logs that do not say whose they are: those join nothing, whoever is in the inventory."""
+    found = facts.one("SELECT count(*) AS n FROM unmatched_actor WHERE contains(authority, $1)", [UNNAMED])
+    return int(found["n"])
 
 
 def never_seen(facts: Facts) -> Iterator[Row]:
