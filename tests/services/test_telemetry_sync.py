@@ -56,6 +56,7 @@ class FakeLog:
     refusals: dict[str, ConnectorError]
     asked: list[tuple[str, datetime, datetime]]
     problems: list[Problem]
+    whole_days: float | None
 
     def __init__(self, connection: Connection) -> None:
         self.stats = CallStats()
@@ -63,7 +64,7 @@ class FakeLog:
             raise ConfigError("no such place")
 
     def streams(self) -> list[Stream]:
-        return [Stream(name=name, authority="acme:1") for name in self.events]
+        return [Stream(name=name, authority="acme:1", whole_days=self.whole_days) for name in self.events]
 
     def fetch(self, stream: Stream, since: datetime, until: datetime) -> Iterator[RawPage]:
         FakeLog.asked.append((stream.name, since, until))
@@ -90,7 +91,7 @@ def app(tmp_path: Path, clock: list[datetime], monkeypatch: pytest.MonkeyPatch) 
     (plugins / "acme_audit.py").write_text(MODULE, encoding="utf-8")
     monkeypatch.setattr(wardship.sources, "__path__", [*wardship.sources.__path__, str(plugins)])
     FakeLog.events = {"eu": [START - timedelta(days=day) for day in (1, 2, 40)], "us": [START - timedelta(hours=3)]}
-    FakeLog.refusals, FakeLog.asked, FakeLog.problems = {}, [], []
+    FakeLog.refusals, FakeLog.asked, FakeLog.problems, FakeLog.whole_days = {}, [], [], None
     with App.create(tmp_path / "ws", clock=lambda: clock[0]) as made:
         connect.add(made.db, "test", "acme", "acme.audit", {"url": "https://acme.example", "token": "env:ACME"})
         yield made
@@ -178,6 +179,36 @@ def test_a_part_that_could_not_be_read_makes_the_window_incomplete(app: App) -> 
     eu, _us = sync(app)
     assert (eu.events, eu.problem, eu.missing) == (2, "a file is closed", "s3:GetObject")
     assert not any(one.complete for one in telemetry.windows(app.db, source="acme.audit"))
+    assert "next reading" in eu.advice
+    assert telemetry_sync.read_until(app.db, "acme", "acme.audit", "eu") is None, "once allowed, it is read after all"
+
+
+def test_a_part_that_stays_broken_is_told_once_and_the_reading_goes_on_behind_it(
+    app: App, clock: list[datetime]
+) -> None:
+    FakeLog.problems = [Problem(reason="unreadable", detail="a file is broken", subject="f")] * 3
+    eu, _us = sync(app)
+    assert eu.problem == "a file is broken (and 2 more)"
+    assert "--source acme.audit --since 2026-05-02" in eu.advice
+    FakeLog.problems = []
+    clock[0] += timedelta(hours=1)
+    sync(app)
+    assert FakeLog.asked[-1] == ("us", START - timedelta(hours=2), clock[0])
+    told = [
+        (one.start_at, one.complete) for one in telemetry.windows(app.db, source="acme.audit") if one.stream == "eu"
+    ]
+    assert told == [(START - timedelta(days=30), False), (START - timedelta(hours=2), True)], "the hole stays known"
+
+
+@pytest.mark.parametrize(("of_stream", "days"), [(None, 30), (7, 7), (45, 45)])
+def test_what_is_older_than_the_vendor_keeps_whole_is_read_and_not_called_complete(
+    of_stream: float | None, days: int, app: App
+) -> None:
+    FakeLog.whole_days = of_stream
+    eu, _us = sync(app, since=START - timedelta(days=60))
+    assert eu.events == 3, "one is forty days old"
+    found = telemetry.windows(app.db, source="acme.audit")
+    assert {(one.start_at, one.complete) for one in found} == {(START - timedelta(days=days), True)}
 
 
 def test_a_refused_credential_ends_that_log_and_no_other(app: App) -> None:

@@ -78,6 +78,7 @@ class Stream:
 
     name: str  # "us-east-1", "servicePrincipal": stable, it keys the cursor
     authority: str  # whose events they are: "aws:123456789012", "entra:<tenant>"
+    whole_days: float | None = None  # how far back nothing of it is missing; None: the manifest's retention_days
 
 
 class Source(Protocol):

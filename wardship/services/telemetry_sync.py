@@ -8,6 +8,7 @@ own. What is read twice is dropped by ingest, so every reading goes back by as l
 from __future__ import annotations
 
 import contextlib
+import math
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -185,9 +186,12 @@ class _Log:
             outcome = _with_error(known, error)
         else:
             if problems:
-                outcome = replace(known, problem=problems[0].detail, missing=problems[0].permission)
+                outcome = replace(
+                    known, problem=_said(problems), missing=problems[0].permission, advice=self._advice(known, problems)
+                )
         batch.end(made, problem=outcome.problem)
-        published.append(batch.publish(also=partial(self._remember, stream, outcome, refused)))
+        read_on = refused is None and not _may_pass(problems)
+        published.append(batch.publish(also=partial(self._remember, stream, outcome, refused, read_on)))
         return (
             replace(
                 outcome,
@@ -200,14 +204,28 @@ class _Log:
             refused,
         )
 
-    def _remember(self, stream: Stream, outcome: StreamOutcome, refused: ConnectorError | None, write: Write) -> None:
-        """How far the stream was read, and what is now known to be complete.
+    def _advice(self, known: StreamOutcome, problems: Sequence[Problem]) -> str:
+        if _may_pass(problems):
+            return _("allow what is missing; the next reading asks for it again")
+        return _(
+            "the next reading goes on behind it; once it can be read: "
+            "`wardship telemetry sync %(name)s --source %(source)s --since %(day)s`"
+        ) % {"name": self.connection.name, "source": self.name, "day": _told(known.since).date().isoformat()}
 
-        The newest hours are not: events of them may still arrive. A failure that passes says nothing of the log.
+    def _remember(
+        self, stream: Stream, outcome: StreamOutcome, refused: ConnectorError | None, read_on: bool, write: Write
+    ) -> None:
+        """How far the stream was read (`read_on`: the next reading begins there), and what is now known to be complete.
+
+        The newest hours are not, for events of them may still arrive, nor what is older than the vendor keeps whole.
+        A failure that passes says nothing of the log.
         """
         since, until = _told(outcome.since), _told(outcome.until)
-        if outcome.problem is None:
+        if read_on:
             _move_cursor(write, outcome)
+        if outcome.problem is None:
+            whole = stream.whole_days or self.source.MANIFEST.retention_days or FIRST_DAYS
+            since = since if math.isinf(whole) else max(since, until - timedelta(days=whole))
             until = max(since, until - self._delay)
         elif refused is not None and not isinstance(refused, SkippableError):
             return
@@ -239,6 +257,17 @@ def _move_cursor(write: Write, outcome: StreamOutcome) -> None:
     moved = write.conn.execute(sa.update(telemetry_cursor).where(where).values(until_at=outcome.until))
     if not moved.rowcount:
         write.conn.execute(sa.insert(telemetry_cursor).values(**key, until_at=outcome.until))
+
+
+def _may_pass(problems: Sequence[Problem]) -> bool:
+    """Whether a part that could not be read may be readable the next time. What is broken or archived stays so: to ask
+    for it with every reading, and for all that came since, would help nobody."""
+    return any(one.reason == "missing_permission" for one in problems)
+
+
+def _said(problems: Sequence[Problem]) -> str:
+    first, more = problems[0].detail, len(problems) - 1
+    return _("%(first)s (and %(more)s more)") % {"first": first, "more": format_number(more)} if more else first
 
 
 def _told(at: datetime | None) -> datetime:

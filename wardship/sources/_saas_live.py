@@ -32,6 +32,9 @@ WORKSPACE_APPLICATIONS = (
     "admin login token user_accounts groups groups_enterprise drive saml rules mobile gcp context_aware_access"
 ).split()
 _SALESFORCE_VERSION = "v62.0"
+_SALESFORCE_DAYS = 180  # LoginHistory and SetupAuditTrail; event log files, which are not read live, have less
+_GIT_EVENT_DAYS = 7  # GitHub; all else in its audit log is kept for 180 days
+_DATA_ACCESS_DAYS = 30  # of Google Cloud, where no bucket of the customer's keeps them longer; admin activity 400
 _WINDOW = timedelta(days=30)  # GitLab refuses a longer one for groups and projects
 _LOGIN_HISTORY = (
     "Id, UserId, LoginTime, LoginType, LoginSubType, SourceIp, Status, Application, Browser, Platform, ApiType, "
@@ -155,7 +158,8 @@ class GitHubLog:
         self._session = opened
 
     def streams(self) -> Iterator[Stream]:
-        yield Stream(name=self._session.organisation.lower(), authority=self._session.where.authority)
+        name, authority = self._session.organisation.lower(), self._session.where.authority
+        yield Stream(name=name, authority=authority, whole_days=_GIT_EVENT_DAYS)
 
     def fetch(
         self,
@@ -364,7 +368,7 @@ class CloudLoggingLog(_GoogleLog):
                 advice=_("for example organizations/123456789 or projects/acme-prod"),
             )
         for name in names:
-            yield Stream(name=name, authority=f"gcp:{name.partition('/')[2]}")
+            yield Stream(name=name, authority=f"gcp:{name.partition('/')[2]}", whole_days=_DATA_ACCESS_DAYS)
 
     def fetch(self, stream: Stream, since: datetime, until: datetime) -> Iterator[RawPage]:
         window = f'timestamp>="{_from(since)}" AND timestamp<"{_to(until)}"'
@@ -417,7 +421,7 @@ class SalesforceLog(_Log):
 
     def streams(self) -> Iterator[Stream]:
         for name in _OBJECTS:
-            yield Stream(name=name, authority=f"salesforce:{_host(self.base_url())}")
+            yield Stream(name=name, authority=f"salesforce:{_host(self.base_url())}", whole_days=_SALESFORCE_DAYS)
 
     def fetch(self, stream: Stream, since: datetime, until: datetime) -> Iterator[RawPage]:
         clock, fields = _OBJECTS[stream.name]
