@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import botocore.session
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from bench.cloudtrail_files import records
 from wardship.app import App
-from wardship.model.errors import ConfigError, MissingScope
+from wardship.model.errors import ConfigError, MissingScope, NotVisible, Unavailable
+from wardship.model.scan import RawPage
 from wardship.sdk.connector import Connection, DriftLog
+from wardship.sdk.source import Stream
 from wardship.services import telemetry_sync
 from wardship.sources import aws_cloudtrail
+from wardship.sources._aws_live import AwsTrail
 from wardship.store import telemetry
 
 ACCOUNT, OTHER, ORGANISATION = "111122223333", "444455556666", "o-acme123456"
@@ -115,10 +119,11 @@ def test_what_happened_at_the_account_is_looked_up(ministack_url: str, login: No
 
 def test_lookup_pages_are_fifty_and_never_older_than_the_vendor_keeps() -> None:
     until = datetime(2026, 6, 1, tzinfo=UTC)
-    log = aws_cloudtrail.live(replace(connection(""), wire=None))
     calls = Calls([{"Events": [{"CloudTrailEvent": "{}"}] * 50, "NextToken": "n"}, {"Events": []}])
-    log._calls = calls  # type: ignore[attr-defined]  # stands in for the connector's, which has tests of its own
-    pages = list(log.fetch(next(iter(log.streams())), until - timedelta(days=400), until))
+    log = AwsTrail(connection(""), calls)
+    stream = next(log.streams())
+    assert stream.whole_days == 90
+    pages = list(log.fetch(stream, until - timedelta(days=400), until))
     assert [len(page.items) for page in pages] == [50, 0]
     assert [one["StartTime"] for one in calls.asked] == [until - timedelta(days=90)] * 2
     assert [one.get("NextToken") for one in calls.asked] == [None, "n"]
@@ -126,17 +131,70 @@ def test_lookup_pages_are_fifty_and_never_older_than_the_vendor_keeps() -> None:
 
 
 def test_a_bucket_that_is_refused_names_the_permission() -> None:
-    log = aws_cloudtrail.live(connection("", trail_bucket="acme-trail"))
-    log._calls = Calls([MissingScope("no", scope="s3:ListBucket")])  # type: ignore[attr-defined]  # as above
+    log = AwsTrail(connection("", trail_bucket="acme-trail"), Calls([MissingScope("no", scope="s3:ListBucket")]))
     with pytest.raises(MissingScope) as told:
         list(log.streams())
     assert told.value.scope == "s3:ListBucket"
+
+
+def test_a_bucket_without_a_trail_or_that_is_not_there_is_no_empty_log(ministack_url: str, bucket: str) -> None:
+    for name in (bucket, f"{bucket}/other", f"no-{bucket}"):
+        with pytest.raises(NotVisible) as told:
+            list(aws_cloudtrail.live(connection(ministack_url, trail_bucket=name)).streams())
+        assert "trail_bucket" in told.value.advice
+
+
+KEY = f"AWSLogs/{ACCOUNT}/CloudTrail/{REGION}/2026/06/01/a.json.gz"
+AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def pages_of(*answers: Any) -> tuple[list[RawPage], Calls]:
+    """What is read of a bucket with one file, when asking for the file gives these answers."""
+    listed = [{"Prefix": f"AWSLogs/{ACCOUNT}/"}], [{"Key": KEY, "LastModified": AT}]
+    calls = Calls([{"CommonPrefixes": listed[0]}, {}, {"Contents": listed[1]}, *answers])
+    log = AwsTrail(connection("", trail_bucket="acme-trail"), calls)
+    stream = Stream(name=f"{ACCOUNT}/{REGION}", authority=f"aws:{ACCOUNT}")
+    return list(log.fetch(stream, AT - timedelta(hours=1), AT)), calls
+
+
+def test_a_file_that_breaks_off_is_asked_for_again() -> None:
+    whole = {"Body": io.BytesIO(gzip.compress(b'{"Records":[{}]}'))}
+    ([page], calls) = pages_of({"Body": Broken()}, {"Body": Broken()}, whole)
+    assert (list(page.items), calls.waited) == ([{}], [1.0, 2.0])
+    with pytest.raises(Unavailable):
+        pages_of(*[{"Body": Broken()}] * 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"Body": io.BytesIO(b"not gzip")}, "not gzip"),
+        ({"Body": io.BytesIO(gzip.compress(b"{}" * 500)[:-9])}, "cut off"),
+        ({"Body": io.BytesIO(gzip.compress(b"[]"))}, "no records"),
+        ({"ContentLength": 2**40}, "telemetry import"),
+        (NotVisible("archived"), "archived"),
+        (MissingScope("s3:GetObject is not allowed", scope="s3:GetObject"), "not allowed"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(answer: Any, reason: str) -> None:
+    ([page], _calls) = pages_of(answer)
+    [problem] = page.problems
+    assert problem.detail.startswith(f"{KEY}: ")
+    assert reason in problem.detail
+    assert (problem.subject, list(page.items)) == (KEY, [])
 
 
 @pytest.mark.parametrize("name", ["A_B", "https://x/y", "a"])
 def test_a_bucket_that_cannot_be_one_is_refused(name: str) -> None:
     with pytest.raises(ConfigError):
         aws_cloudtrail.live(connection("", trail_bucket=name))
+
+
+class Broken:
+    """An answer that breaks off."""
+
+    def read(self) -> bytes:
+        raise ReadTimeoutError(endpoint_url="")
 
 
 class Calls:

@@ -11,10 +11,11 @@ import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
-from wardship.model.errors import ConfigError, DataError, SkippableError, Unavailable
+from wardship.model.errors import ConfigError, DataError, NotVisible, SkippableError, Unavailable
 from wardship.model.scan import Problem, RawPage
 from wardship.sdk import registry
 from wardship.sdk.connector import CallStats, Connection
@@ -27,13 +28,14 @@ GLOBAL_REGION = "us-east-1"
 LOOKUP_DAYS = 90
 _LOOKUP_PAGE = 50
 _LOOKUP_PAUSE_S = 0.5  # two requests a second for each account and region (API reference, read 2026-11)
+_FILE_TRIES = 3
 _MAX_FILE_BYTES = 256 * 1024 * 1024  # unpacked; CloudTrail begins a new file far below that
 _ACCOUNT = re.compile(r"\d{12}")
 _BUCKET = re.compile(r"(?:s3://)?([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
 
 
-class _Calls(Protocol):
-    """What the connector `aws` gives."""
+class Calls(Protocol):
+    """What the connector `aws` gives: AWS's calls, as the connection may make them."""
 
     @property
     def default_region(self) -> str: ...
@@ -46,12 +48,15 @@ class _Calls(Protocol):
 
 
 class AwsTrail:
-    """`LiveLog` of CloudTrail (see wardship.sdk.source). Raises ConfigError for settings that cannot be used."""
+    """`LiveLog` of CloudTrail (see wardship.sdk.source). Raises ConfigError for settings that cannot be used.
 
-    def __init__(self, connection: Connection) -> None:
+    `calls` None: the connector's, opened when they are first needed.
+    """
+
+    def __init__(self, connection: Connection, calls: Calls | None = None) -> None:
         self.stats = CallStats()
         self._connection = connection
-        self._calls: _Calls | None = None
+        self._calls = calls
         self._known: Mapping[str, str] | None = None
         named = connection.settings.get("trail_bucket", "")
         found = _BUCKET.fullmatch(named)
@@ -63,24 +68,22 @@ class AwsTrail:
         self._bucket = found[1] if found else ""
         self._prefix = f"{found[2].strip('/')}/" if found and (found[2] or "").strip("/") else ""
 
-    def _api(self) -> _Calls:
+    def _api(self) -> Calls:
         if self._calls is None:
-            opened: _Calls = registry.connector_module("aws").calls(self._connection, self.stats)
+            opened: Calls = registry.connector_module("aws").calls(self._connection, self.stats)
             self._calls = opened
         return self._calls
 
     def streams(self) -> Iterator[Stream]:
         """The regions: of every account that has files in the bucket, or those named in the connection and the one of
-        global services."""
+        global services. Raises NotVisible where no trail has written into the bucket: that is no empty log."""
         if self._bucket:
-            for account, folder in self._accounts().items():
-                for region in self._folders(f"{folder}CloudTrail/"):
-                    yield Stream(name=f"{account}/{region}", authority=f"aws:{account}")
+            yield from self._written()
             return
         account = str(self._api().call("sts", "GetCallerIdentity")["Account"])
         named = [one.strip() for one in self._connection.settings.get("regions", "").split(",") if one.strip()]
         for region in dict.fromkeys([*(named or [self._api().default_region]), GLOBAL_REGION]):
-            yield Stream(name=region, authority=f"aws:{account}")
+            yield Stream(name=region, authority=f"aws:{account}", whole_days=LOOKUP_DAYS)
 
     def fetch(self, stream: Stream, since: datetime, until: datetime) -> Iterator[RawPage]:
         if self._bucket:
@@ -109,6 +112,22 @@ class AwsTrail:
             self._api().wait(_LOOKUP_PAUSE_S)
 
     # ------------------------------------------------------------ the bucket
+
+    def _written(self) -> Sequence[Stream]:
+        advice = _("set trail_bucket to BUCKET or BUCKET/PREFIX, as the trail has it")
+        try:
+            found = [
+                Stream(name=f"{account}/{region}", authority=f"aws:{account}")
+                for account, folder in self._accounts().items()
+                for region in self._folders(f"{folder}CloudTrail/")
+            ]
+        except NotVisible as refused:
+            refused.advice = advice
+            raise
+        if not found:
+            place = f"{self._bucket}/{self._prefix}AWSLogs/"
+            raise NotVisible(_("no trail's files lie under %(place)s") % {"place": place}, system="aws", advice=advice)
+        return found
 
     def _accounts(self) -> Mapping[str, str]:
         """Account -> its folder; those of an organisation's trail stand one level deeper."""
@@ -151,13 +170,28 @@ class AwsTrail:
     def _file(self, key: str) -> RawPage:
         """The records of one file; one that cannot be read is a problem of its page, and the others go on."""
         try:
-            answer = self._api().call("s3", "GetObject", {"Bucket": self._bucket, "Key": key})
-            return RawPage(items=_records(_body(answer)))
+            return RawPage(items=_records(self._object(key)))
         except SkippableError as refused:
-            return RawPage(items=(), problems=[Problem.of(refused, key)])
+            problem = Problem.of(refused, key)
         except DataError as error:
-            detail = _("%(key)s: %(reason)s") % {"key": key, "reason": error.message}
-            return RawPage(items=(), problems=[Problem(reason="unreadable", detail=detail, subject=key)])
+            problem = Problem(reason="unreadable", detail=error.message, subject=key)
+        detail = _("%(key)s: %(reason)s") % {"key": key, "reason": problem.detail}
+        return RawPage(items=(), problems=[replace(problem, detail=detail)])
+
+    def _object(self, key: str) -> bytes:
+        """The file as it lies there. Raises DataError for one that is too large."""
+        tries = 1
+        while True:
+            answer = self._api().call("s3", "GetObject", {"Bucket": self._bucket, "Key": key})
+            if answer.get("ContentLength", 0) > _MAX_FILE_BYTES:
+                raise _too_large()
+            try:
+                return _body(answer)
+            except Unavailable:  # it broke off: of thousands of files a few do
+                if tries == _FILE_TRIES:
+                    raise
+            self._api().wait(float(tries))
+            tries += 1
 
 
 def _days(first: datetime, last: datetime) -> Iterator[date]:
@@ -187,11 +221,18 @@ def _records(packed: bytes) -> Sequence[Any]:
     try:
         data = unpacking.decompress(packed, _MAX_FILE_BYTES)
         if not unpacking.eof:
-            raise DataError("too large" if unpacking.unconsumed_tail else "cut off")
+            raise _too_large() if unpacking.unconsumed_tail else DataError(_("the file is cut off"))
         read = json.loads(data)
     except (zlib.error, ValueError, RecursionError):
-        raise DataError("not gzip with JSON in it") from None
+        raise DataError(_("the file is not gzip with JSON in it")) from None
     records = read.get("Records") if isinstance(read, dict) else None
     if not isinstance(records, list):
-        raise DataError("holds no records")
+        raise DataError(_("the file holds no records of CloudTrail"))
     return records
+
+
+def _too_large() -> DataError:
+    return DataError(
+        _("the file is larger than %(limit)s MB: copy it and `wardship telemetry import` it")
+        % {"limit": _MAX_FILE_BYTES // 2**20}
+    )

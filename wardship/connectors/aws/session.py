@@ -55,10 +55,10 @@ _REFUSED = {
 }  # fmt: skip
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _ABSENT = {
-    "AWSOrganizationsNotInUseException", "OptInRequired", "RegionDisabledException", "SubscriptionRequiredException",
-    "UnsupportedOperationException",
+    "AWSOrganizationsNotInUseException", "InvalidObjectState", "OptInRequired", "RegionDisabledException",
+    "SubscriptionRequiredException", "UnsupportedOperationException",
 }  # fmt: skip
-_GONE = {"NoSuchEntity", "ResourceNotFoundException", "NotFoundException"}
+_GONE = {"NoSuchBucket", "NoSuchEntity", "NoSuchKey", "NotFoundException", "ResourceNotFoundException"}
 _BAD_TOKEN = {
     "InvalidMarker", "InvalidMarkerException", "InvalidNextToken", "InvalidNextTokenException",
     "InvalidPaginationToken", "InvalidPaginationTokenException",
