@@ -4,8 +4,9 @@
     python scripts/messages.py check      fail when a text is missing from a catalogue, or a translation is
     python scripts/messages.py compile    .po -> .mo (the build does the same; .mo files are not committed)
 
-Texts come from Python (`_`, `N_`, `ngettext`; so the manifests of connectors and sources), from Jinja templates, from
-the rules, frameworks, detections and hunts, and from click, whose own words are listed below.
+Texts come from Python (`_`, `N_`, `ngettext`; so the manifests of connectors), from Jinja templates, from the rules,
+frameworks, detections and hunts, from the sources (what `telemetry sources` lists of modules and declared logs), and
+from click, whose own words are listed below.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from babel.messages.pofile import read_po, write_po
 
 from wardship.sdk.detection import detection_messages
 from wardship.sdk.hunt import hunt_messages
+from wardship.sdk.registry import source, source_names
 from wardship.sdk.rule import rule_messages
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,6 +75,9 @@ def found() -> Iterator[tuple[str, int, str | tuple[str, ...]]]:
             yield str(path.relative_to(ROOT)), line, message
     for place, message in (*rule_messages(), *detection_messages(), *hunt_messages()):
         yield f"wardship/{place}", 1, message
+    for name in source_names():
+        told = source(name).MANIFEST
+        yield from (("sources", 1, message) for message in (told.title, *told.forms))
     for message in CLICK:
         yield "click", 1, message
 
