@@ -12,7 +12,18 @@ from tests.conftest import NOW
 from wardship.app import App, demo_connections, demo_hook_runs, demo_logs
 from wardship.model.finding import Severity
 from wardship.sdk.rule import load_rules
-from wardship.services import alerts, demo, evaluate, findings, leaks, scan, telemetry_refresh, use
+from wardship.services import (
+    alerts,
+    demo,
+    evaluate,
+    findings,
+    headline,
+    leaks,
+    overview,
+    scan,
+    telemetry_refresh,
+    use,
+)
 from wardship.services.guard import report
 from wardship.store import tables
 
@@ -206,6 +217,17 @@ def test_three_systems_that_share_an_account_are_its_consumers(lived_in: App) ->
             "aws-sdk-java, from 198.51.100.0/24",
             "aws-sdk-go-v2, from 198.51.100.0/24",
         }
+
+
+def test_the_overview_says_of_every_identity_whether_its_use_is_known(lived_in: App) -> None:
+    with lived_in.facts() as facts:
+        numbers = headline.compute(lived_in.db, facts, NOW)
+        page = overview.gather(lived_in.workspace, facts)
+    told = {figure.label: figure for figure in page.figures}["Identities without use"]
+    assert (told.numerator, told.denominator) == (numbers.use_verdicts["unused"], numbers.identities)
+    assert numbers.use_verdicts["used"] + told.numerator + told.unknown == numbers.identities
+    assert page.alert_severities == numbers.alerts
+    assert len(page.alerts) == sum(numbers.alerts.values())
 
 
 def test_nothing_is_called_unused_that_a_log_shows_in_use(lived_in: App) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from wardship.reports.overview import AgeRow, Figure, InventoryRow, Overview, TopFinding, Unread, render
+from wardship.reports.overview import AgeRow, Figure, InventoryRow, Overview, TopAlert, TopFinding, Unread, render
 from wardship.sdk.i18n import use_language
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -46,6 +46,17 @@ def data(name: str = "AcmeIntegrator SaaS") -> Overview:
             )
         ],
         findings_total=3,
+        alert_severities={"high": 1},
+        alerts=[
+            TopAlert(
+                uid="al_aaaaaaaaaaaaaaaaaaaa",
+                severity="high",
+                title="A supplier acts whose contract has ended",
+                subject=name,
+                system="Acme Ibérica",
+                last_at=AT,
+            )
+        ],
         unread=[
             Unread(
                 system="acme-data",
@@ -124,7 +135,7 @@ def test_unknown_is_said_and_nothing_is_a_share_of_nothing() -> None:
 def test_every_table_has_a_caption_and_scoped_heads() -> None:
     page = render(data())
     tables = re.findall(r"<table>(.*?)</table>", page, re.DOTALL)
-    assert len(tables) == 4
+    assert len(tables) == 5
     for table in tables:
         assert "<caption>" in table
         assert not re.search(r"<th(?![^>]*scope=)[ >]", table)
@@ -194,3 +205,11 @@ def _contrast(one: str, other: str) -> float:
 
     high, low = sorted((light(one), light(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def test_without_a_log_the_page_does_not_say_that_there_is_no_misuse() -> None:
+    unread = render(replace(data(), alert_severities=None, alerts=[]))
+    quiet = render(replace(data(), alert_severities={}, alerts=[]))
+    assert "nobody looked for misuse" in unread
+    assert "nobody looked for misuse" not in quiet
+    assert "No open alert in the logs that were read." in quiet

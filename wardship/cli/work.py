@@ -315,10 +315,10 @@ def conclude(
     counts = ", ".join(f"{format_number(n)} {word('severity', name)}" for name, n in numbers.severities.items())
     run.say(_("Findings      %(counts)s") % {"counts": counts or _("none open")})
     if numbers.use_verdicts:
-        told = {name: format_number(numbers.use_verdicts.get(name, 0)) for name in ("used", "unused", "insufficient")}
+        told = {name: format_number(numbers.use_verdicts.get(name, 0)) for name in ("used", "unused")}
         run.say(
             _("Use           identities used: %(used)s; unused: %(unused)s; too little known to say: %(insufficient)s")
-            % told
+            % {**told, "insufficient": format_number(numbers.use_untold)}
         )
     if numbers.alerts or numbers.use_verdicts:
         counts = ", ".join(f"{format_number(n)} {word('severity', name)}" for name, n in numbers.alerts.items())

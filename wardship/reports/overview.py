@@ -58,6 +58,16 @@ class TopFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TopAlert:
+    uid: str
+    severity: str
+    title: str
+    subject: str
+    system: str
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unread:
     """Something that could not be read completely, and what it takes to read it."""
 
@@ -111,6 +121,8 @@ class Overview:
     severities: Mapping[str, int]  # open findings, worst first
     findings: Sequence[TopFinding]
     findings_total: int
+    alert_severities: Mapping[str, int] | None  # open alerts, worst first; None: no log of a system here was read
+    alerts: Sequence[TopAlert]
     unread: Sequence[Unread]
     systems: Sequence[str]
     kinds: Sequence[str]

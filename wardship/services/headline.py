@@ -50,6 +50,11 @@ class Headline:
     use_verdicts: dict[str, int]  # of identities: used, unused, insufficient, unobserved; {} where no log was read
     alerts: dict[str, int]  # open alerts, worst first; only severities that occur
 
+    @property
+    def use_untold(self) -> int:
+        """Identities of which neither "used" nor "unused" can be said."""
+        return self.use_verdicts.get("insufficient", 0) + self.use_verdicts.get("unobserved", 0)
+
 
 def compute(db: Database, facts: Facts, now: datetime) -> Headline:
     """Counts the headline numbers from the newest snapshot and the findings."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -9,13 +10,14 @@ from pathlib import Path
 from wardship import __version__
 from wardship.reports import overview as page
 from wardship.sdk.i18n import _
-from wardship.services import evaluate, findings, headline, inventory, listings
+from wardship.services import alerts, evaluate, findings, headline, inventory, listings
 from wardship.services.reading import Facts
 from wardship.store.workspace import Workspace
 
 FILE = "overview.html"
 _TOP_FINDINGS = 15
 _OF_EACH_RULE = 3
+_TOP_ALERTS = 10
 _INVENTORY_ROWS = 200
 _MOST_KINDS = 8
 
@@ -43,6 +45,11 @@ def gather(ws: Workspace, facts: Facts, plugins: Sequence[str] = ()) -> page.Ove
         severities=numbers.severities,
         findings=_top(ws, facts, now),
         findings_total=numbers.findings_total,
+        alert_severities=numbers.alerts if numbers.alerts or numbers.use_verdicts else None,
+        alerts=[
+            page.TopAlert(**{name: row[name] for name in page.TopAlert.__slots__})
+            for row in itertools.islice(alerts.rows(ws, facts), _TOP_ALERTS)
+        ],
         unread=[
             page.Unread(
                 system=row["system"],
@@ -71,7 +78,7 @@ def gather(ws: Workspace, facts: Facts, plugins: Sequence[str] = ()) -> page.Ove
 
 
 def _figures(numbers: headline.Headline) -> list[page.Figure]:
-    return [
+    figures = [
         page.Figure(
             label=_("Areas read completely"),
             numerator=numbers.areas_complete,
@@ -100,6 +107,17 @@ def _figures(numbers: headline.Headline) -> list[page.Figure]:
             denominator=numbers.findings_total,
         ),
     ]
+    if numbers.use_verdicts:
+        figures.append(
+            page.Figure(
+                label=_("Identities without use"),
+                numerator=numbers.use_verdicts.get("unused", 0),
+                denominator=sum(numbers.use_verdicts.values()),
+                unknown=numbers.use_untold,
+                unknown_label=_("of which too little is known to say"),
+            )
+        )
+    return figures
 
 
 def _top(ws: Workspace, facts: Facts, now: datetime) -> list[page.TopFinding]:
