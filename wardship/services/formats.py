@@ -181,6 +181,8 @@ def _write_parquet(listing: Listing, target: Path) -> int:
     """Through CSV: DuckDB reads that two hundred times faster than single inserts (ADR 0007)."""
     import duckdb
 
+    from wardship.store.engine import literal
+
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "rows.csv"
         count = 0
@@ -197,7 +199,7 @@ def _write_parquet(listing: Listing, target: Path) -> int:
                 f"COPY (SELECT * FROM read_csv(?, header=false, columns={{{columns}}},"  # noqa: S608 - our own names
                 " nullstr='', allow_quoted_nulls=false,"
                 " quote='\"', escape='\"', auto_detect=false, max_line_size=100000000))"
-                " TO '" + str(target).replace("'", "''") + "' (FORMAT parquet, COMPRESSION zstd)",
+                f" TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)",
                 [str(rows)],
             )
     return count

@@ -5,14 +5,19 @@ Lists read snapshots, never the live tables, so that a figure on a screen can be
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from wardship.model.errors import DataError
 from wardship.model.facts import FACTS, Snapshot
+from wardship.sdk.i18n import _
+from wardship.store.engine import Table, duckdb_select, literal
 
 _CHUNK_ROWS = 2_000
+_NAME = re.compile(r"\w+")
 
 
 class Facts:
@@ -25,13 +30,7 @@ class Facts:
         self.snapshot = snapshot
         self.rule_folders = tuple(rule_folders)
         self._db = duckdb.connect(config={"threads": "2", "autoinstall_known_extensions": "false"})
-        for table, columns in FACTS.items():
-            if snapshot is None or not snapshot.file(table).exists():  # written before there was such a table
-                empty = ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in columns.items())
-                self._db.execute(f'CREATE VIEW "{table}" AS SELECT * FROM (SELECT {empty}) WHERE FALSE')  # noqa: S608 - our own names
-            else:
-                path = str(snapshot.file(table)).replace("'", "''")
-                self._db.execute(f"CREATE VIEW \"{table}\" AS SELECT * FROM read_parquet('{path}')")  # noqa: S608 - our own path
+        self._shown: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -45,7 +44,12 @@ class Facts:
         return self.snapshot.id if self.snapshot else ""
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[dict[str, Any]]:
-        """The rows of a query, streamed; several queries may be open at once."""
+        """The rows of a query, streamed; several queries may be open at once.
+
+        Raises DataError when a table of the snapshot that is asked for is lost.
+        """
+        for table in FACTS.keys() & set(_NAME.findall(sql)) - self._shown:
+            self._show(table)
         cursor = self._db.cursor()
         cursor.execute(sql, [_naive(value) for value in parameters])
         names = [column[0] for column in cursor.description or ()]
@@ -56,6 +60,21 @@ class Facts:
     def one(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
         """The first row of a query that always has one."""
         return next(self.rows(sql, parameters))
+
+    def _show(self, table: str) -> None:
+        """Makes the table known to DuckDB, which reads its file then: on first use, since most lists ask for few."""
+        snapshot = self.snapshot
+        if snapshot is None or (snapshot.tables and table not in snapshot.tables):  # older than the table
+            rows = duckdb_select(Table(name=table, columns=FACTS[table]))
+        elif not snapshot.file(table).exists():
+            raise DataError(
+                _("snapshot %(id)s: %(table)s is missing") % {"id": snapshot.id, "table": table},
+                advice=_("`wardship scan` writes a new one"),
+            )
+        else:
+            rows = f"SELECT * FROM read_parquet({literal(str(snapshot.file(table)))})"  # noqa: S608 - our own path
+        self._db.execute(f'CREATE VIEW "{table}" AS {rows}')
+        self._shown.add(table)
 
 
 def _naive(value: Any) -> Any:
