@@ -6,9 +6,10 @@ How often each was compared is counted and part of the floors, for an agreement 
 
 The label's words are another product's, so the measure is lenient, and says where: words are compared without case and
 punctuation, and one word in common is enough; an actor is also known by the part of a name before its @ or after its
-last slash. What agrees by a second word alone (on whose behalf it was done; the vendor's code or the word beside the
-operation for the action; the label's other times) is agreed *loosely*, and counted as that. Of a record with several
-activities the first is compared. What we tell and the label does not, nobody checks here.
+last slash. What agrees by a second word alone is agreed *loosely*, and counted as that: on whose behalf it was
+done; for the action the vendor's code, the word beside our operation, or the label's without its product (`status` of
+`mysql-status`); the label's other times. Of a record with several activities the first is compared. What we tell and
+the label does not, nobody checks here.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def _compare(found: Score, ident: str, ours: Activity, expected: Mapping[str, An
             _words(ours.operation),
             _words(*_each(event.get("action"))),
             _words(ours.detail.get("action")),
-            _words(event.get("code")),
+            _words(event.get("code"), *(str(said).partition("-")[2] for said in _each(event.get("action")))),
         ),
         "source": (_address(ours.src_ip), _address((expected.get("source") or {}).get("ip")), none, none),
         "outcome": ({ours.outcome.value}, {str(event.get("outcome"))} & set(Outcome), none, none),

@@ -36,10 +36,11 @@ def told(record: str | dict[str, Any]) -> Activity:
         ("{t},db1,app,203.0.113.9,5,7,QUERY,shop,'grant all on *.* to x',0", "GRANT", 3005, "success", True, "shop"),
         ("{t},db1,app,203.0.113.9,5,7,WRITE,shop,orders,", "WRITE", 6005, "success", True, "shop/orders"),
         ("{t},db1,app,203.0.113.9,5,7,READ,shop,orders,", "READ", 6005, "success", False, "shop/orders"),
+        ("{t},db1,app,203.0.113.9,5,7,VACUUM,shop,orders,", "VACUUM", 6005, "success", None, "shop/orders"),
     ],
 )
 def test_lines_of_server_audit(
-    *, line: str, operation: str, class_uid: int, outcome: str, mutating: bool, resource: str | None
+    *, line: str, operation: str, class_uid: int, outcome: str, mutating: bool | None, resource: str | None
 ) -> None:
     found = told(line.format(t="20260301 10:00:00"))
     assert (found.operation, found.class_uid, found.outcome.value) == (operation, class_uid, outcome)

@@ -104,5 +104,13 @@ def test_a_callout_keeps_the_host_alone() -> None:
     assert "T0KEN" not in repr(told)
 
 
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [("1", "success"), (True, "success"), ("0", "failure"), (False, "failure"), ("false", "failure")],
+)
+def test_whether_it_succeeded_is_a_digit_in_files_and_a_flag_in_objects(said: Any, outcome: str) -> None:
+    assert parse(salesforce("ApexCallout", SUCCESS=said)).outcome == outcome
+
+
 def test_a_heading_in_the_middle_of_joined_files_is_skipped() -> None:
     assert list(salesforce_events.parse({"EVENT_TYPE": "EVENT_TYPE", "TIMESTAMP": "TIMESTAMP"}, DriftLog())) == []

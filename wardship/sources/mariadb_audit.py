@@ -104,6 +104,7 @@ def _of_line(cells: list[str], drift: Drift) -> Activity:
     time, server, user, host, connection, query, operation, database = cells[:8]
     told = ",".join(cells[8:-1])
     result = cells[-1].strip()
+    mutating: bool | None
     if operation.lower() in _CONNECTIONS:
         class_uid, mutating, name = ActivityClass.AUTHENTICATION, False, operation
     elif operation in _QUERIES:
@@ -115,7 +116,7 @@ def _of_line(cells: list[str], drift: Drift) -> Activity:
     else:
         if operation not in _TABLES:
             drift.unknown_value("mariadb.operation", operation)
-        class_uid, mutating, name = ActivityClass.DATASTORE_ACTIVITY, _TABLES.get(operation, True), operation
+        class_uid, mutating, name = ActivityClass.DATASTORE_ACTIVITY, _TABLES.get(operation), operation
     return _activity(
         time=time, operation=name, class_uid=class_uid, user=user, host=host, session=connection, server=server,
         database=database or None, table=told or None, status=result or "0", mutating=mutating, detail={},
@@ -156,7 +157,7 @@ def _of_enterprise(record: dict[str, Any]) -> Activity:
         status=None if status is None else str(status),
         mutating=False if connection or event == "read" else told.mutating if told else None,
         agent=text(data, "connection_attributes.program_name", "connection_attributes._client_name"),
-        detail={"action": f"mysql-{event}", "class": kind, "os_user": text(record, "login.os")},
+        detail={"action": event, "class": kind, "os_user": text(record, "login.os")},
     )
 
 

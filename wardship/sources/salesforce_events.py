@@ -21,7 +21,7 @@ from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permi
 from wardship.sdk.i18n import N_
 from wardship.sdk.source import LiveLog, SourceManifest
 from wardship.sources._log_analytics import columns_of, is_flattened, unflatten
-from wardship.sources._record import browser, child, compact, host_of, identifier, instant, number, sentence, text
+from wardship.sources._record import browser, child, compact, flag, host_of, identifier, instant, number, sentence, text
 
 AUTHORITY = "salesforce:id"
 
@@ -315,9 +315,11 @@ def _outcome(row: dict[str, Any], kind: str, drift: Drift) -> tuple[Outcome, str
         if said is None:
             return (Outcome.SUCCESS if kind.startswith("LoginAs") else Outcome.UNKNOWN), None
         return (Outcome.SUCCESS if said in ("LOGIN_NO_ERROR", "Success") else Outcome.FAILURE), said
-    flag_said = text(row, "SUCCESS", "STATUS") or ("1" if row.get("SUCCESS") is True else None)
-    if flag_said in ("1", "0"):
-        return (Outcome.SUCCESS if flag_said == "1" else Outcome.FAILURE), None
+    done = flag(row, "SUCCESS")
+    if done is None and (said := text(row, "SUCCESS", "STATUS")) in ("1", "0"):
+        done = said == "1"
+    if done is not None:
+        return (Outcome.SUCCESS if done else Outcome.FAILURE), None
     code = number(row, "STATUS_CODE")
     if code:
         return (Outcome.FAILURE if code >= 400 else Outcome.SUCCESS), str(code)
