@@ -6,7 +6,9 @@ What is not known is said as not known.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +30,8 @@ from wardship.store.workspace import Workspace
 MOST_CHANGES = 10
 _MOST_SIGNALS = 25
 _MOST_PLACES = 5
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00", re.ASCII)  # as facts keep one
+_INPUT = re.compile(r"\d{1,18}", re.ASCII)
 _HELD = ("credential", "grant", "owner")
 _REASONS = {
     "provisioner": N_("counts less: it is a provisioning tool (%(what)s)"),
@@ -106,8 +110,9 @@ def sentence(row: Row, detection: Detection | None) -> str:
 def _said(name: str, value: Any) -> Any:
     if isinstance(value, datetime):
         return format_instant(value)
-    if isinstance(value, str) and value[4:5] == "-" and value[10:11] == "T":
-        return format_instant(datetime.fromisoformat(value))
+    if isinstance(value, str) and _INSTANT.fullmatch(value):
+        with contextlib.suppress(ValueError):  # it was text of the log after all
+            return format_instant(datetime.fromisoformat(value))
     if isinstance(value, float):
         return format_number(round(value, 2))
     return word(name, value) if isinstance(value, str) else value
@@ -133,11 +138,12 @@ def reason(code: str) -> str:
 
 def _evidence(db: Database, seen: Sequence[Row]) -> list[str]:
     places = list(dict.fromkeys(place for row in seen[:_MOST_SIGNALS] for place in row["evidence"][:_MOST_PLACES]))
-    names = _inputs(db, {int(place.partition("#")[0]) for place in places if place[:1].isdigit()})
+    numbers = {place: place.partition("#")[0] for place in places}
+    names = _inputs(db, {int(number) for number in numbers.values() if _INPUT.fullmatch(number)})
     lines = []
-    for place in places:
-        number, _sign, position = place.partition("#")
-        name = names.get(int(number) if number.isdigit() else -1)
+    for place, number in numbers.items():
+        position = place.partition("#")[2]
+        name = names.get(number)
         lines.append(
             _("record %(position)s of %(log)s  [%(place)s]")
             % {"position": position, "log": name or _("a log that is not registered"), "place": place}
@@ -145,11 +151,11 @@ def _evidence(db: Database, seen: Sequence[Row]) -> list[str]:
     return lines or [_("no place of a raw record is known")]
 
 
-def _inputs(db: Database, numbers: Iterable[int]) -> dict[int, str]:
+def _inputs(db: Database, numbers: Iterable[int]) -> dict[str, str]:
     table = telemetry_tables.telemetry_input
     with db.read() as conn:
         found = conn.execute(sa.select(table.c.id, table.c.source, table.c.name).where(table.c.id.in_(numbers)))
-        return {row.id: f"{row.source} {row.name}" for row in found}
+        return {str(row.id): f"{row.source} {row.name}" for row in found}
 
 
 def _baseline(one: Row, seen: Sequence[Row]) -> list[str]:
