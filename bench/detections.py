@@ -28,7 +28,7 @@ from wardship.app import App
 from wardship.ingest.telemetry import publish_activities
 from wardship.model.activity import ActorKind
 from wardship.model.identity import uid_of
-from wardship.services import evaluate, telemetry_refresh, usage
+from wardship.services import evaluate, telemetry_refresh
 from wardship.sim.abuse import Abuse, Estate, Kind, estate
 from wardship.store import alert_tables, tables
 
@@ -92,8 +92,7 @@ def live_through(made: Estate, folder: Path) -> Result:
                 ws, source, (one for day in learnt for one in _of(made, day, source, networks))
             )
             result.events += published.events
-        usage.refresh(ws)
-        _as_judged(app)
+        telemetry_refresh.learn(ws, actor="bench")
         evaluate.again(ws, actor="bench")
         for day in days[len(learnt) :]:
             active: set[str | None] = set()
@@ -189,15 +188,6 @@ def _inventory(app: App, made: Estate) -> None:
         ):  # fmt: skip
             if rows:
                 conn.execute(sa.insert(table), rows)
-
-
-def _as_judged(app: App) -> None:
-    """What was learnt is not judged."""
-    from wardship.store import telemetry
-
-    with app.db.bookkeep() as conn:
-        for one in telemetry.live_batches(app.db):
-            conn.execute(sa.insert(alert_tables.detection_batch).values(batch=one.id, judged_at=app.clock()))
 
 
 def _count(app: App, made: Estate, result: Result) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests import lake
 from tests.cli.conftest import Command
-from wardship.services import usage
+from wardship.services import telemetry_refresh
 from wardship.store.workspace import Workspace
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         hostile = {"actor_id": "AIDA2", "actor_name": "new\x1b[31m", "session": "\x1b]0;x\x07"}
         lake.publish(ws.db, ws.activity, [{"time": night, "actor_name": "nightly", **network} for night in nights])
         lake.publish(ws.db, ws.activity, [{"time": nights[0], **hostile}])
-        usage.refresh(ws)
+        telemetry_refresh.learn(ws, actor="test")
         lake.publish(ws.db, ws.activity, [{"time": nights[0], "actor_id": "AIDA3"}])
     return path
 

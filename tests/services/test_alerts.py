@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -168,6 +169,27 @@ def test_the_story_says_what_is_not_known(ws: Workspace, uid: str) -> None:
     assert told["decision"] == "nobody has decided anything yet"
 
 
+@pytest.mark.parametrize("text", ["some-thing T or so", "9999-99-99T99:99:99+00:00", "2026-11-20Tea"])
+def test_text_of_a_log_that_looks_like_an_instant_is_text(ws: Workspace, text: str) -> None:
+    one = detection(ws.path / "detections", "says_things", "e.service <> 'made-up'", weight=60)
+    publish(ws.db, ws.activity, [{"time": "2026-11-20T04:00:00", "uid": "odd", "service": text, "actor_id": "AIDA2"}])
+    with detect.alone(ws.db) as lease:
+        (uid,) = detect.judge(ws, [2], actor="test", lease=lease, detections=[one], policy=Policy()).opened
+    with Facts(None) as facts:
+        story = alert_story.story(ws, facts, uid, [one], NOW)
+    (seen,) = next(section.lines for section in story.sections if section.id == "signals")
+    assert f"in {text};" in seen
+
+
+def test_a_place_that_no_reading_gave_is_shown_as_it_is(ws: Workspace, uid: str) -> None:
+    with ws.db.bookkeep() as conn:
+        conn.execute(sa.update(alert_tables.signal).values(evidence=json.dumps(["1x#0", "\u00b2#1", "1#0"])))
+    with Facts(None) as facts:
+        story = alert_story.story(ws, facts, uid, [], NOW)
+    (lines,) = (section.lines for section in story.sections if section.id == "evidence")
+    assert [line.endswith(("[1x#0]", "[\u00b2#1]", "[1#0]")) for line in lines] == [True] * 3
+
+
 def test_the_story_of_a_detection_that_is_gone_is_still_told(ws: Workspace, uid: str) -> None:
     with Facts(None) as facts:
         story = alert_story.story(ws, facts, uid, [], NOW)
@@ -192,6 +214,18 @@ def test_a_refresh_judges_before_it_remembers(ws: Workspace) -> None:
         awake = [row for row in alerts.signals(ws, facts) if row["detection"] == "use_after_inactivity"]
     assert [(row["events"], row["facts"]["silent_days"]) for row in awake] == [(1, 292)]
     assert telemetry_refresh.refresh(ws, actor="test", facts=False).judged.batches == 0
+
+
+def test_counting_again_leaves_what_was_not_judged_alone(ws: Workspace) -> None:
+    """Also before anything was counted, and after a version that remembers other things has made the state void."""
+    publish(ws.db, ws.activity, [{"time": "2026-02-01T03:00:00", "actor_id": "OLD", "uid": "a"}])
+    assert telemetry_refresh.learn(ws, actor="test") == 1
+    publish(ws.db, ws.activity, [{"time": "2026-11-20T03:00:00", "actor_id": "OLD", "uid": "b"}])
+    shutil.rmtree(ws.activity / "state")
+    assert telemetry_refresh.rebuild(ws).batch == 2
+    telemetry_refresh.refresh(ws, actor="test", facts=False)
+    with Facts(None) as facts:
+        assert "use_after_inactivity" in {row["detection"] for row in alerts.signals(ws, facts)}
 
 
 def test_batches_of_one_day_are_one_step(ws: Workspace) -> None:

@@ -119,10 +119,10 @@ def add_to(root: kit.Group) -> None:
         examples=("wardship baseline rebuild",),
     )
     def rebuild(run: Run) -> None:
-        from wardship.services import usage
+        from wardship.services import telemetry_refresh
 
         with work.opened(run) as app:
-            made = usage.rebuild(app.workspace)
+            made = telemetry_refresh.rebuild(app.workspace)
             run.say(
                 _("Counted again: %(days)s actor-days, up to batch %(batch)s of the events.")
                 % {"days": format_number(made.rows("actor_day")), "batch": made.batch}

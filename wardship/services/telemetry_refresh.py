@@ -18,6 +18,7 @@ from wardship.services import detect, evaluate, usage
 from wardship.services.detect import Judged
 from wardship.store import telemetry
 from wardship.store.db import Database
+from wardship.store.state import Generation
 from wardship.store.workspace import Workspace
 
 MOST_STEPS = 400
@@ -76,6 +77,13 @@ def learn(ws: Workspace, *, actor: str, wait_s: float = 0.0) -> int:
         detect.skip(ws.db, batches, actor=actor)
         usage.refresh(ws)
     return len(batches)
+
+
+def rebuild(ws: Workspace) -> Generation:
+    """Counts again, from the beginning, what was judged and is still there. What was not judged waits: a detection that
+    asks "for the first time?" must not find the answer in the state. Raises Conflict."""
+    with detect.alone(ws.db):
+        return usage.rebuild(ws, until=detect.last_judged(ws.db))
 
 
 def steps(db: Database, batches: Sequence[int]) -> list[list[int]]:

@@ -96,9 +96,10 @@ def refresh(workspace: Workspace, *, until: int | None = None) -> Generation:
     return _advance(workspace, afresh=False, until=until)
 
 
-def rebuild(workspace: Workspace) -> Generation:
-    """Counts all events again that were counted and are still there; what was only remembered is forgotten."""
-    return _advance(workspace, afresh=True, until=current(workspace).batch or None)
+def rebuild(workspace: Workspace, *, until: int | None = None) -> Generation:
+    """Counts all events again that are still there, up to batch `until` (None: all); what was only remembered is
+    forgotten. Raises Conflict."""
+    return _advance(workspace, afresh=True, until=until)
 
 
 def current(workspace: Workspace) -> Generation:
