@@ -181,6 +181,13 @@ def test_a_value_about_a_secret_stays(name: str) -> None:
     assert redact({name: "x"}) == {name: "x"}
 
 
+@pytest.mark.parametrize("quote", ['"', '\\"', '\\\\\\"'])
+def test_a_name_is_seen_in_json_that_stands_in_json(quote: str) -> None:
+    text = f"{{{quote}password{quote}: {quote}hunterSeven{quote}}}"
+    assert "hunterSeven" not in redact(text)
+    assert redact(redact(text)) == redact(text)
+
+
 def test_structures_come_out_plain_and_capped() -> None:
     deep: Any = "end"
     for _ in range(100):

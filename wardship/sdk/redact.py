@@ -66,7 +66,7 @@ _USERINFO = re.compile(r"(?i)(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{1,20}://)[^\s/@:]
 _NAMED = re.compile(
     r"(?i)((?:passw(?:or)?d|passwd|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|account[_-]?key"
     r"|sharedaccesskey|private[_-]?key|authorization|assertion|signature|sig|cookie|credential)"
-    r"[\w.-]{0,24}[\"']{0,2}\s{0,3}[:=]\s{0,3}(?:b?[\"'])?)(?!\*\*\*)([^\s\"'&;,<>(){}\[\]]{3,4096}+)"
+    r"[\w.-]{0,24}[\\\"']{0,4}\s{0,3}[:=]\s{0,3}(?:b?[\\\"']{1,4})?)(?!\*\*\*|\\)([^\s\"'&;,<>(){}\[\]]{3,4096}+)"
 )
 _RUN = re.compile(r"[A-Za-z0-9+/_-]{24,}+={0,2}")
 _PERCENT_RUN = re.compile(r"[\w.~!$'()*+,;=:@/?&-]*+(?:%[0-9A-Fa-f]{2}[\w.~!$'()*+,;=:@/?&-]*+)+")
