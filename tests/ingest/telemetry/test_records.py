@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +177,24 @@ def test_ten_thousand_bent_files_never_crash(tmp_path: Path) -> None:
                 assert isinstance(one, dict | NoRecord)
         except Broken:
             pass
+
+
+def test_half_a_secret_is_not_kept(tmp_path: Path) -> None:
+    """Cut in the middle, a token is no longer known for one."""
+    token = "ghp_" + "a1B2" * 9
+    for before in range(3_950, 4_001, 5):
+        path = tmp_path / "a.jsonl"
+        path.write_text(json.dumps({"a": 1}) + '\n{"note": "' + "x" * (before - 20) + f' {token} " and so on\n')
+        (bad,) = [one for one in Records(path, path.name) if isinstance(one, NoRecord)]
+        assert token in bad.text or "ghp" not in bad.text
+        assert bad.text.startswith('{"note": "xxx')
+
+
+def test_a_word_that_the_damage_cuts_off_is_not_kept(tmp_path: Path) -> None:
+    packer = zlib.compressobj(wbits=31)
+    half = b'{"a": 1}\n{"note": "ghp_a1B2'
+    path = put(tmp_path, "a.jsonl.gz", packer.compress(half) + packer.flush(zlib.Z_SYNC_FLUSH))
+    found: list[Any] = []
+    with pytest.raises(Broken):
+        found.extend(Records(path, path.name))  # what came before the damage stays
+    assert found == [{"a": 1}, NoRecord(text='{"note": "', reason="cut off where the file is damaged")]

@@ -33,6 +33,7 @@ MAX_RECORD_BYTES = 8 * 1024 * 1024
 _WHOLE_BYTES = 16 * 1024 * 1024  # a document up to this size is read at once, which is quicker
 _HEAD_BYTES = 1024 * 1024
 _KEPT_CHARS = 4_000  # of what is no record
+_BETWEEN_WORDS = " \t\r\n\"'"
 _MAX_XML_DEPTH = 60
 _PARQUET = b"PAR1"
 _CSV_SUFFIXES = (".csv", ".tsv")
@@ -92,7 +93,7 @@ class Records:
     def _json(self, head: _Head) -> Iterator[Raw]:
         first = head.bytes.lstrip().partition(b"\n")[0]
         lines = len(first) < len(head.bytes.strip()) or len(head.bytes) < _HEAD_BYTES  # else the text is one line
-        if lines and _is_object(first):
+        if lines and is_object(first):
             yield from self._json_lines(head)
             return
         if whole := head.whole(_WHOLE_BYTES):
@@ -119,7 +120,7 @@ class Records:
         try:
             value = loads(line)
         except DataError as error:
-            yield _no_record(line, error.message)
+            yield no_record(line, error.message)
         else:
             yield from unfold(value, self._keys)
 
@@ -194,7 +195,7 @@ def loads(data: bytes) -> Any:
         raise DataError("not JSON") from None
 
 
-def _is_object(line: bytes) -> bool:
+def is_object(line: bytes) -> bool:
     try:
         return isinstance(loads(line), dict)
     except DataError:
@@ -212,7 +213,7 @@ def _is_samba_log(head: bytes) -> bool:
 def _are_objects(head: bytes) -> bool:
     """Whether most lines behind the first are objects: the first may be the rest of a line that was cut."""
     lines = [line for line in head[: 256 * 1024].split(b"\n")[1:21] if line.strip()]
-    return sum(map(_is_object, lines)) * 2 > len(lines)
+    return sum(map(is_object, lines)) * 2 > len(lines)
 
 
 def unfold(value: Any, keys: Sequence[str]) -> Iterator[Raw]:
@@ -238,11 +239,20 @@ def as_raw(value: Any) -> Raw:
     """The value as a raw record, when it is an object."""
     if isinstance(value, dict):
         return value
-    return NoRecord(text=json.dumps(value, default=str)[:_KEPT_CHARS], reason="not an object")
+    return NoRecord(text=_kept(json.dumps(value, default=str)), reason="not an object")
 
 
-def _no_record(data: bytes, reason: str) -> NoRecord:
-    return NoRecord(text=data[:_KEPT_CHARS].decode("utf-8", "replace"), reason=reason)
+def no_record(data: bytes, reason: str, *, torn: bool = False) -> NoRecord:
+    """`torn`: it was cut off within a word."""
+    return NoRecord(text=_kept(data[: 4 * _KEPT_CHARS].decode("utf-8", "replace"), torn=torn), reason=reason)
+
+
+def _kept(text: str, *, torn: bool = False) -> str:
+    """The beginning of what is no record. It ends where a word does: of half a secret nobody would know what it is."""
+    if len(text) <= _KEPT_CHARS and not torn:
+        return text
+    text = text[:_KEPT_CHARS]
+    return text[: max(map(text.rfind, _BETWEEN_WORDS)) + 1]
 
 
 # ---------------------------------------------------------------- lines
@@ -255,7 +265,7 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes | NoRecord]:
     for piece in _until_broken(pieces):
         if isinstance(piece, Broken):
             if rest and not too_long:
-                yield _no_record(rest, "cut off where the file is damaged")
+                yield no_record(rest, "cut off where the file is damaged", torn=True)
             raise piece
         lines = (rest + piece).split(b"\n")
         rest = lines.pop()
@@ -263,9 +273,9 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes | NoRecord]:
             if too_long:
                 too_long = False
                 continue
-            yield line if len(line) <= MAX_RECORD_BYTES else _no_record(line, _too_long())
+            yield line if len(line) <= MAX_RECORD_BYTES else no_record(line, _too_long())
         if len(rest) > MAX_RECORD_BYTES and not too_long:
-            yield _no_record(rest, _too_long())
+            yield no_record(rest, _too_long())
             too_long = True
         if too_long:
             rest = b""
@@ -313,8 +323,9 @@ def _csv(pieces: Iterator[bytes]) -> Iterator[Raw]:
             if not row:
                 continue
             if len(row) > len(header):
-                text = delimiter.join(row)[:_KEPT_CHARS]
-                yield NoRecord(text=text, reason=f"{len(row)} fields where the header has {len(header)}")
+                yield NoRecord(
+                    text=_kept(delimiter.join(row)), reason=f"{len(row)} fields where the header has {len(header)}"
+                )
             else:
                 yield dict(zip(header, row, strict=False))
     except csv.Error as error:
