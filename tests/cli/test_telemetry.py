@@ -33,6 +33,7 @@ def test_an_import_says_what_it_did_and_status_what_there_is(run: Command, log: 
     done = run("telemetry", "import", "auto", log, "-w", "w")
     assert done.code == 3
     assert "2 new events" in done.out
+    assert "  1 records could not be read: " in done.err
     assert "replay" in done.err
     (row,) = json.loads(run("telemetry", "status", "-w", "w", "-o", "json").out)
     assert (row["source"], row["events"], row["quarantined"], row["days"]) == ("aws.cloudtrail", 2, 1, 1)

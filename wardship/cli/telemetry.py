@@ -15,6 +15,8 @@ from wardship.sdk.display import visible
 from wardship.sdk.i18n import N_, _, format_instant, format_number
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from wardship.cli.render import Progress
     from wardship.services.telemetry import Advance, Imported, Tried
 
@@ -255,7 +257,8 @@ def _tell_imported(run: Run, done: Imported) -> int:
         run.note(_("%(n)s records are no events of interest.") % {"n": format_number(done.skipped)})
     if done.quarantined:
         run.warn(_("%(n)s records could not be read; they are kept.") % {"n": format_number(done.quarantined)})
-        advice = _("`--dry-run` says why; once that is mended, `wardship telemetry replay` tries them again")
+        _tell_reasons(run, done.reasons)
+        advice = _("after an update, or with `--source` as another log, `wardship telemetry replay` tries them again")
         run.warn(_("Next: %(advice)s") % {"advice": advice})
     _tell_files(run, done.broken, done.unknown)
     _tell_drift(run, done.drift)
@@ -276,14 +279,20 @@ def _tell_tried(run: Run, tried: Tried) -> int:
     if tried.first_at is not None and tried.last_at is not None:
         span = {"first": format_instant(tried.first_at), "last": format_instant(tried.last_at)}
         run.say(_("  from %(first)s to %(last)s") % span)
-    for reason, count in tried.reasons.most_common(_SHOWN):
+    _tell_reasons(run, tried.reasons)
+    _tell_files(run, tried.broken, tried.unknown)
+    _tell_drift(run, tried.drift)
+    return kit.DONE if tried.complete else kit.INCOMPLETE
+
+
+def _tell_reasons(run: Run, reasons: Counter[str]) -> None:
+    for reason, count in reasons.most_common(_SHOWN):
         run.warn(
             _("  %(n)s records could not be read: %(reason)s")
             % {"n": format_number(count), "reason": visible(reason.removeprefix("DataError: "), 200)}
         )
-    _tell_files(run, tried.broken, tried.unknown)
-    _tell_drift(run, tried.drift)
-    return kit.DONE if tried.complete else kit.INCOMPLETE
+    if len(reasons) > _SHOWN:
+        run.warn(_("  and %(n)s more reasons") % {"n": format_number(len(reasons) - _SHOWN)})
 
 
 def _tell_files(run: Run, broken: Sequence[tuple[str, str]], unknown: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ import itertools
 import json
 import random
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.ingest.telemetry.tiny import START, Tiny, TinyProjected, record, rows, uids, write
-from wardship.ingest.telemetry import batch
-from wardship.ingest.telemetry.importer import Imported, import_paths
-from wardship.model.errors import ConfigError
+from wardship.ingest.telemetry import batch, blocks
+from wardship.ingest.telemetry.importer import Advance, Imported, import_paths
+from wardship.model.activity import Activity
+from wardship.model.errors import ConfigError, DataError
+from wardship.sdk.connector import Drift
 from wardship.sdk.source import Source
 from wardship.store import telemetry
 from wardship.store.workspace import Workspace
@@ -187,6 +190,67 @@ def test_lines_handed_over_a_few_at_a_time_say_the_same(
     assert (done.events, done.complete) == (40, True)
     expected = [(f"e{n}", n // 10 + 1, n % 10) for n in range(40)]
     assert sorted(rows(ws, "uid, input, position")) == sorted(expected)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=IDS)
+def test_equal_lines_without_ids_are_told_apart_after_a_stop(
+    ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Source
+) -> None:
+    """The run that goes on counts what the one before had read: else the rest would be taken for known."""
+    monkeypatch.setattr(batch, "MAX_EVENTS", 4)
+    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 200)
+    log = write(tmp_path / "a.jsonl", [{**record(0), "id": None}] * 11)
+
+    def stop(now: Advance) -> None:
+        if now.events >= 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_paths(ws, [log], source, actor="test", watch=stop)
+    assert 0 < len(uids(ws)) < 11
+    done = load(ws, log, source=source)
+    assert len(uids(ws)) == 11
+    assert done.duplicates == 0
+    (said,) = telemetry.inputs(ws.db)
+    assert (said.state, said.position, said.events) == ("done", 11, 11)
+
+
+def test_a_document_that_is_read_exactly_after_all_keeps_a_bad_record_once(ws: Workspace, tmp_path: Path) -> None:
+    inner = [{"id": "x", "at": "no"}, {"id": "y", "at": "no"}]
+    log = tmp_path / "a.json"
+    log.write_text(json.dumps({"Records": [record(0, at="soon"), record(1, parts=inner)]}, separators=(",", ":")))
+    done = load(ws, log, source=TinyProjected())
+    assert (done.events, done.quarantined) == (1, 1)
+    assert [one.records for one in telemetry.quarantined(ws.db)] == [1]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=IDS)
+def test_why_records_cannot_be_read_is_told(ws: Workspace, tmp_path: Path, source: Source) -> None:
+    bad = [record(n, at="2031-01-01T00:00:00+00:00") for n in (1, 2)]
+    done = load(ws, write(tmp_path / "a.jsonl", [record(0), *bad, [7]]), source=source)
+    assert done.reasons == {"DataError: the event's time is in the future": 2, "DataError: not an object": 1}
+
+
+def test_reasons_without_end_are_not_all_remembered(
+    ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wordy(Tiny):
+        def parse(self, record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
+            raise DataError(f"no use for {record['id']}")
+
+    monkeypatch.setattr(batch, "MAX_REASONS", 3)
+    done = load(ws, write(tmp_path / "a.jsonl", [record(n) for n in range(9)]), source=Wordy())
+    assert (len(done.reasons), done.reasons["other reasons"], done.quarantined) == (4, 6, 9)
+
+
+def test_what_is_unreadable_fills_a_batch_too(ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short lines that are no records: what is kept of each is longer than itself, and the disk has an end."""
+    monkeypatch.setattr(batch, "MAX_TEXT_BYTES", 4_000)
+    log = tmp_path / "a.jsonl"
+    log.write_text(json.dumps(record(0)) + "\n" + "x\n" * 100)
+    done = load(ws, log)
+    assert (done.events, done.quarantined) == (1, 100)
+    assert len(telemetry.quarantined(ws.db)) == 4
 
 
 def split_over(folder: Path, records: list[dict[str, Any]], cuts: list[int], form: str) -> list[Path]:

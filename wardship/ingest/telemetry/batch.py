@@ -8,8 +8,9 @@ else has read on is left out, to be looked at anew.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,7 +20,7 @@ import orjson
 from wardship.ingest.quarantine import bad_item
 from wardship.ingest.telemetry.canonical import content_of, dump
 from wardship.ingest.telemetry.plain import Broken
-from wardship.ingest.telemetry.records import NoRecord, Raw, as_raw, loads
+from wardship.ingest.telemetry.records import NoRecord, Raw, as_raw, is_object, loads, no_record
 from wardship.ingest.telemetry.staging import Segment, Staging, no_room
 from wardship.model.activity import Activity
 from wardship.model.errors import DataError, Error
@@ -37,24 +38,31 @@ SPOOL_BYTES = 64 * 1024 * 1024
 not leave the cache."""
 FUTURE = timedelta(days=2)
 """An event later than this is a damaged one: clocks that are wrong are wrong by less."""
+MAX_REASONS = 1_000
+"""So many of an input are told apart; a reason may hold a number of the record's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What one publication did. `left`: inputs that another process has read on meanwhile."""
+    """What one publication did. `reasons`: why records cannot be read, and how many; `left`: inputs that another
+    process has read on meanwhile."""
 
     events: int = 0
     duplicates: int = 0
     skipped: int = 0
-    quarantined: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
     left: Sequence[int] = ()
+
+    @property
+    def quarantined(self) -> int:
+        return self.reasons.total()
 
     def plus(self, other: Published) -> Published:
         return Published(
             events=self.events + other.events,
             duplicates=self.duplicates + other.duplicates,
             skipped=self.skipped + other.skipped,
-            quarantined=self.quarantined + other.quarantined,
+            reasons=self.reasons + other.reasons,
             left=(*self.left, *other.left),
         )
 
@@ -67,7 +75,7 @@ class _Part:
     position: int
     events: int = 0
     skipped: int = 0
-    quarantined: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)  # of those that were refused
     replayed: int | None = None  # not None: these are records of before, nothing is read on
     state: str = "reading"
     problem: str | None = None
@@ -131,7 +139,8 @@ class Batch:
     def spool(
         self, name: int, position: int, lines: bytes | bytearray, count: int, again: Callable[[], Iterable[Raw]] | None
     ) -> None:
-        """Records [position, position + count) of an input as lines of JSON, for the source's PROJECTION.
+        """Records [position, position + count) of an input as lines of JSON, for the source's PROJECTION. Those that
+        are published already are wanted too: equal ones without an id are told apart by how many came before.
 
         `again`: they were made by `split`, and this reads the whole input exactly should one not be JSON.
         """
@@ -148,8 +157,8 @@ class Batch:
         self.events += count
         self.text_bytes += len(lines)
         part = self._parts[name]
-        part.position = position + count
-        part.events += count
+        part.position = max(part.position, position + count)
+        part.events += max(0, position + count - max(position, part.start))
         if self._raw.tell() >= SPOOL_BYTES:
             self._project(self._raw)
 
@@ -196,10 +205,10 @@ class Batch:
             "record": kept.item,
         }
         self._write_bad(line)
-        self.text_bytes += len(kept.item)
         if position >= known.start:
             known.position = position + 1
-            known.quarantined += 1
+            told = kept.reason in known.reasons or len(known.reasons) < MAX_REASONS
+            known.reasons[kept.reason if told else "other reasons"] += 1
 
     def end(self, name: int, *, problem: str | None = None) -> None:
         """Nothing more comes of that input; `problem`: it could not be read to its end."""
@@ -221,8 +230,10 @@ class Batch:
 
     def _write_bad(self, line: Mapping[str, Any]) -> None:
         self._bad = self._bad or (self._staging.folder / "bad.jsonl").open("wb")
+        written = orjson.dumps(line) + b"\n"
+        self.text_bytes += len(written)
         try:
-            self._bad.write(orjson.dumps(line) + b"\n")
+            self._bad.write(written)
         except OSError as error:
             raise no_room(error.strerror or "") from None
 
@@ -294,19 +305,18 @@ class Batch:
             raise no_room(error.strerror or "") from None
         lines = self._staging.folder / "raw.jsonl"
         waiting = self._staging.load_projected(lines, source.RAW, source.PROJECTION, self._segments, self._latest)
-        exactly: set[int] = set()
-        for name, position, line in self._lines_of(lines, waiting):
-            if name in exactly:
-                continue
+        exactly = {
+            name
+            for name, _position, line in self._lines_of(lines, [one for one in waiting if one[0] in self._again])
+            if not is_object(line)
+        }
+        for name, position, line in self._lines_of(lines, [one for one in waiting if one[0] not in exactly]):
             part = self._parts[name]
             try:
                 raw = as_raw(loads(line))
             except DataError as error:
-                raw = NoRecord(text=line[:1_000].decode("utf-8", "replace"), reason=error.message)
-            if isinstance(raw, NoRecord) and name in self._again:
-                exactly.add(name)
-                continue
-            part.events -= 1
+                raw = no_record(line, error.message)
+            part.events -= position >= part.start
             reached = part.position
             self.take(name, position, raw)
             part.position = reached
@@ -346,8 +356,7 @@ class Batch:
         self._parts[name] = _Part(start=part.start, position=part.start, state=part.state, problem=part.problem)
         try:
             for position, raw in enumerate(self._again[name]()):
-                if position >= part.start:
-                    self.take(name, position, raw)
+                self.take(name, position, raw)
         except Broken as error:
             self.end(name, problem=error.message)
 
@@ -390,7 +399,7 @@ class Batch:
                     events=events,
                     duplicates=part.events - events,
                     skipped=part.skipped,
-                    quarantined=part.quarantined,
+                    quarantined=part.reasons.total(),
                     replayed=part.replayed or 0,
                     first_at=held.first_at if held else None,
                     last_at=held.last_at if held else None,
@@ -431,7 +440,7 @@ class Batch:
             events=sum(step.events for step in steps),
             duplicates=sum(step.duplicates for step in steps),
             skipped=sum(step.skipped for step in steps),
-            quarantined=sum(step.quarantined for step in steps),
+            reasons=sum((part.reasons for name, part in self._parts.items() if name not in left), Counter()),
             left=sorted(left),
         )
 

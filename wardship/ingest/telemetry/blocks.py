@@ -1,7 +1,8 @@
-"""The raw records of one file as lines of JSON, for a source's PROJECTION: hardly touched where they stand so already.
+"""The raw records of one file as lines of JSON, for a source's PROJECTION.
 
-A compact document of records is split at memory speed (`split`); JSON lines are handed on as they are; everything else
-is read record by record and written as lines. The records and their order are those of `Records`.
+A compact document of records is split at memory speed (`split`); everything else, JSON lines too, is read record by
+record and written as lines: a line may hold a list of records, or be none. The records and their order are those of
+`Records`.
 """
 
 from __future__ import annotations

@@ -53,28 +53,33 @@ Watch = Callable[[Advance], None]
 
 @dataclass(slots=True, kw_only=True)
 class Imported:
-    """What an import did. `broken`: (file, why it could not be read to its end); `unknown`: no source knows them."""
+    """What an import did. `reasons`: why records could not be read, and how many; `broken`: (file, why it could not be
+    read to its end); `unknown`: no source knows them."""
 
     files: int = 0
     known: int = 0  # files that were imported before
     events: int = 0
     duplicates: int = 0
     skipped: int = 0
-    quarantined: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
     broken: list[tuple[str, str]] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     sources: Counter[str] = field(default_factory=Counter)  # files of each
     drift: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @property
+    def quarantined(self) -> int:
+        return self.reasons.total()
+
+    @property
     def complete(self) -> bool:
-        return not (self.quarantined or self.broken or self.unknown)
+        return not (self.reasons or self.broken or self.unknown)
 
     def count(self, done: Published) -> None:
         self.events += done.events
         self.duplicates += done.duplicates
         self.skipped += done.skipped
-        self.quarantined += done.quarantined
+        self.reasons += done.reasons
 
 
 def import_paths(
@@ -323,15 +328,12 @@ class _Import:
         """Block by block, for the source's PROJECTION. False as `_parse`."""
         position = 0
         for block in blocks(reading.file.path, reading.file.name, reading.source.MANIFEST.records):
-            count = 1 if isinstance(block, NoRecord) else block.count
-            published = max(0, made.position - position)
             if isinstance(block, NoRecord):
                 batch.take(made.id, position, block)
-            elif published < count:
-                lines = bytes(block.lines).split(b"\n", published)[-1] if published else block.lines
-                again = reading.records if block.split else None
-                batch.spool(made.id, position + published, lines, count - published, again)
-            position += count
+                position += 1
+            else:
+                batch.spool(made.id, position, block.lines, block.count, reading.records if block.split else None)
+                position += block.count
             if batch.full and made.id in self._publish():
                 return False
         return True
