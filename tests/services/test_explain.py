@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date
+from pathlib import Path
+
 import pytest
 
+from tests.conftest import NOW
 from wardship.app import App
 from wardship.model.errors import ConfigError
 from wardship.sdk.i18n import use_language
 from wardship.services import evaluate, explain, listings
+from wardship.services.reading import Facts
 from wardship.services.story import Story
+from wardship.store.facts import write_rows
 
 
 def story(app: App, wanted: str) -> Story:
@@ -56,6 +62,32 @@ def test_an_identity_without_findings_is_not_called_safe(demo: App) -> None:
     said = lines(story(demo, "org-inventory-reader"))
     assert "says nothing about what could not be read" in said["flagged"]
     assert "blind spot: " in said["coverage"]
+
+
+@pytest.mark.parametrize(
+    ("left_out", "said"),
+    [
+        ({"reads": True, "data_events": None}, "none that came back in aws.cloudtrail from 2026-08-01"),
+        ({"reads": False, "data_events": None}, "unknown; aws.cloudtrail from 2026-08-01"),
+        ({"reads": True, "data_events": False}, "unknown; aws.cloudtrail from 2026-08-01"),
+    ],
+)
+def test_no_other_consumer_is_said_only_of_a_log_that_holds_every_use(
+    demo: App, tmp_path: Path, left_out: dict[str, bool | None], said: str
+) -> None:
+    log = {
+        "authority": "aws:1", "source": "aws.cloudtrail", "first_on": date(2026, 8, 1), "last_on": date(2026, 11, 20),
+        "covered_days": 110, "hole_days": 2, "longest_hole_days": 1, **left_out,
+    }  # fmt: skip
+    one = {
+        "uid": "id_a", "authority": "aws:1", "native_id": "a", "kind": "service_account", "standing": "own",
+        "presence": "present", "use_state": "unknown", "owner_state": "none", "parts": 1,
+    }  # fmt: skip
+    part = {"uid": "id_a", "identity_uid": "id_a", "authority": "aws:1", "native_id": "a", "presence": "present"}
+    rows = {"identity": [one], "identity_part": [part], "log_coverage": [log]}
+    with Facts(write_rows(tmp_path / "facts", rows, as_of=NOW)) as facts:
+        told = explain.identity(demo.db, facts, "id_a", rules=[], now=NOW)
+    assert f"other consumers: {said}" in lines(told)["consumers"]
 
 
 @pytest.mark.parametrize("wanted", ["fi_nope", "nobody-at-all", ""])

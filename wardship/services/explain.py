@@ -364,19 +364,28 @@ def _consumers(detail: Detail, now: datetime) -> list[str]:
 
 
 def _others(detail: Detail) -> list[str]:
-    """Whom the logs have not shown: said for the days that they hold, never beyond."""
+    """Whom the logs have not shown: said for the days that they hold, never beyond, nor of what they leave out."""
     if not detail.logs:
         return [_("other consumers: unknown; no log of its system was read")]
-    return [
-        _("other consumers: none in %(log)s from %(first)s to %(last)s (days missing: %(missing)s)")
-        % {
+    lines = []
+    for row in detail.logs:
+        told = {
             "log": row["source"],
             "first": row["first_on"].isoformat(),
             "last": row["last_on"].isoformat(),
             "missing": format_number(row["hole_days"]),
         }
-        for row in detail.logs
-    ]
+        if row["reads"] is False or row["data_events"] is False:
+            text = _(
+                "other consumers: unknown; %(log)s from %(first)s to %(last)s (days missing: %(missing)s)"
+                " does not hold every use"
+            )
+        else:
+            text = _(
+                "other consumers: none that came back in %(log)s from %(first)s to %(last)s (days missing: %(missing)s)"
+            )
+        lines.append(text % told)
+    return lines
 
 
 def _verdicts(detail: Detail) -> list[str]:
