@@ -69,15 +69,28 @@ def test_alerts_of_one_actor_are_found_by_what_the_log_calls_it(run: Command, fo
     assert run("alerts", "list", "--identity", "nobody-at-all", "-w", folder).code == 2
 
 
-def test_changes_are_announced_and_removed(run: Command, folder: Path) -> None:
+def test_changes_are_announced_and_removed(run: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     start = f"{TODAY:%Y-%m-%d}"
     added = run("alerts", "change-window", "add", "--from", start, "--until", LATER, "--reason", "r12", "-w", folder)
     assert added.code == 0
     (row,) = json.loads(run("alerts", "change-window", "list", "-w", folder, "-o", "json").out)
     assert (row["scope"], row["reason"]) == ("*", "r12")
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = run("alerts", "change-window", "list", "-w", folder).out
+    assert f"{start} 00:00 UTC" in shown, "a change has hours"
+    assert f"{LATER} 00:00 UTC" in shown
+    assert all(len(line) <= 80 for line in shown.splitlines())
     assert run("alerts", "change-window", "remove", row["uid"], "-w", folder).code == 0
     assert run("alerts", "change-window", "list", "-w", folder).out.startswith("No change")
     assert run("alerts", "provisioner", "list", "-w", folder).out.startswith("No provisioning tool")
+
+
+def test_changes_that_are_over_are_listed_when_asked_for(run: Command, folder: Path) -> None:
+    old = [f"{TODAY - timedelta(days=days):%Y-%m-%d}" for days in (3, 2)]
+    run("alerts", "change-window", "add", "--from", old[0], "--until", old[1], "--reason", "r11", "-w", folder)
+    assert run("alerts", "change-window", "list", "-w", folder).out.startswith("No change is announced.")
+    (row,) = json.loads(run("alerts", "change-window", "list", "--all", "-w", folder, "-o", "json").out)
+    assert row["reason"] == "r11"
 
 
 def test_alerts_and_events_are_exported_and_that_is_on_record(run: Command, folder: Path) -> None:

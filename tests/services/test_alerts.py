@@ -134,6 +134,8 @@ def test_changes_are_announced_listed_and_removed(ws: Workspace) -> None:
     )
     (row,) = alerts.windows(ws.db)
     assert (row["scope"], row["reason"], row["said_by"]) == ("aws", "release", "anna")
+    assert alerts.windows(ws.db, since=NOW + timedelta(hours=4)) == [row]
+    assert alerts.windows(ws.db, since=NOW + timedelta(hours=5)) == []
     alerts.remove_window(ws, made.uid, actor="anna")
     assert alerts.windows(ws.db) == []
     with pytest.raises(ConfigError, match="nothing is called"):

@@ -208,17 +208,17 @@ def _windows(alerts: kit.Group) -> None:
         windows,
         "list",
         help=N_("List the announced changes."),
-        examples=("wardship alerts change-window list",),
+        examples=("wardship alerts change-window list", "wardship alerts change-window list --all"),
         rows=True,
     )
-    def list_(run: Run) -> None:
+    @kit.option("--all", "past", is_flag=True, help=N_("Also those that are over."))
+    def list_(run: Run, *, past: bool) -> None:
         from wardship.services import alerts as service
         from wardship.services.formats import Listing
 
         with work.opened(run) as app:
-            listing = Listing(
-                name="change-windows", columns=service.WINDOW_COLUMNS, rows=service.windows(app.db), about=_about(app)
-            )
+            rows = service.windows(app.db, since=None if past else app.clock())
+            listing = Listing(name="change-windows", columns=service.WINDOW_COLUMNS, rows=rows, about=_about(app))
             kit.emit(run, listing, empty=_("No change is announced."))
 
     @kit.command(

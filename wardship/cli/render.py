@@ -101,7 +101,7 @@ def table(listing: Listing, *, width: int) -> tuple[str, int]:
 
 def _least(column: Column, texts: Sequence[str], wanted: int, enough: int) -> int:
     """The cells below which a column says nothing, or something wrong."""
-    if column.name == _WHOLE or column.name.endswith(f"_{_WHOLE}"):
+    if column.whole or column.name == _WHOLE or column.name.endswith(f"_{_WHOLE}"):
         return wanted
     if column.type in ("integer", "number"):
         return min(wanted, max([_MIN_HEAD, *(cells(text) for text in texts)]))

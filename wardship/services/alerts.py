@@ -80,12 +80,12 @@ SIGNAL_COLUMNS = (
     Column(name="facts", label=N_("Facts"), type="json", screen=False),
 )
 WINDOW_COLUMNS = (
-    Column(name="start_at", label=N_("From"), type="instant"),
-    Column(name="end_at", label=N_("Until"), type="instant"),
+    Column(name="start_at", label=N_("From"), type="instant", whole=True),
+    Column(name="end_at", label=N_("Until"), type="instant", whole=True),
+    Column(name="uid", label=N_("Id")),
     Column(name="scope", label=N_("Scope")),
     Column(name="reason", label=N_("Reason")),
     Column(name="said_by", label=N_("Said by")),
-    Column(name="uid", label=N_("Id")),
 )
 TOOL_COLUMNS = (
     Column(name="subject", label=N_("Who")),
@@ -374,12 +374,14 @@ def add_window(
     return made
 
 
-def windows(db: Database) -> list[Row]:
-    """The announced changes, the latest first."""
+def windows(db: Database, *, since: datetime | None = None) -> list[Row]:
+    """The announced changes that end at `since` or later (None: all), the latest first."""
     table = alert_tables.change_window
+    chosen = sa.select(table).where(table.c.removed_at.is_(None)).order_by(table.c.start_at.desc(), table.c.uid)
+    if since is not None:
+        chosen = chosen.where(table.c.end_at >= since)
     with db.read() as conn:
-        found = conn.execute(sa.select(table).where(table.c.removed_at.is_(None)).order_by(table.c.start_at.desc()))
-        return [dict(row._mapping) for row in found]
+        return [dict(row._mapping) for row in conn.execute(chosen)]
 
 
 def remove_window(ws: Workspace, uid: str, *, actor: str) -> None:

@@ -59,6 +59,7 @@ class Column:
     type: str = "text"  # text, integer, number, boolean, instant, date, or json (written as text outside JSON)
     screen: bool = True  # False: in the files only, a terminal is too narrow
     tail: bool = False  # True: its end tells most (a path), so a terminal cuts its beginning
+    whole: bool = False  # True: a terminal never cuts it: half of it would be wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
