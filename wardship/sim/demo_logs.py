@@ -194,14 +194,15 @@ def _call(
 ) -> tuple[datetime, Record]:
     service, operation, reads = call
     resource = {"bucketName": f"acme-{actor.name}"} if service == "s3.amazonaws.com" else None
+    of_data = operation in ("GetObject", "PutObject", "GetItem", "PutItem")
     return at, {
         "eventVersion": "1.11", "userIdentity": actor.identity(at), "eventTime": f"{at:%Y-%m-%dT%H:%M:%SZ}",
         "eventSource": service, "eventName": operation, "awsRegion": _REGION,
         "sourceIPAddress": network.format(draw.randrange(1, 255)), "userAgent": agent,
         "requestParameters": resource, "responseElements": None, "requestID": f"{draw.getrandbits(64):016x}",
         "eventID": _uuid(draw), "readOnly": reads, "eventType": "AwsApiCall",
-        "managementEvent": operation not in ("GetObject", "PutObject", "GetItem", "PutItem"),
-        "recipientAccountId": actor.account, "eventCategory": "Management",
+        "managementEvent": not of_data, "recipientAccountId": actor.account,
+        "eventCategory": "Data" if of_data else "Management",
     }  # fmt: skip
 
 
