@@ -12,7 +12,7 @@ from tests.activities import activity_table, write_activities
 from wardship.ingest.telemetry import publish_activities
 from wardship.model.activity import ACTIVITY
 from wardship.model.baseline import STATE
-from wardship.model.errors import ConfigError
+from wardship.model.errors import ConfigError, Unavailable
 from wardship.services import usage
 from wardship.store.engine import DuckDbEngine
 from wardship.store.events import open_engine
@@ -72,6 +72,10 @@ def test_spark_asks_tables_that_it_has(tmp_path: Path, clock: Clock, spark_url: 
         theirs = "(SELECT 'B' AS event_name, now() AS event_time FROM range(7))"
         (ws.path / "t.sql").write_text(_there_already(theirs))
         assert rows(ws, tmp_path / "a.parquet") == [(7, "B")]
+        (ws.path / "t.sql").write_text(_there_already("no_such_table"))
+        with pytest.raises(Unavailable, match="no_such_table") as refused:
+            rows(ws, tmp_path / "a.parquet")
+        assert "telemetry.url" in (refused.value.advice or "")
 
 
 @pytest.mark.servers

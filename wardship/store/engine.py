@@ -192,17 +192,28 @@ class SparkEngine(AbstractContextManager["SparkEngine"]):
         except ImportError:
             raise ConfigError(_("Spark's client is not installed"), advice=_("pip install 'wardship[spark]'")) from None
         self._error = PySparkException
-        self._spark: SparkSession = SparkSession.builder.remote(url).create()
-        self._spark.conf.set("spark.sql.session.timeZone", "UTC")
-        for table in tables_of(shown):
-            paths = [str(path) for path in table.files]
-            if table.select is not None:
-                frame = self._spark.sql(table.select).select(*table.columns)
-            elif paths:
-                frame = self._spark.read.parquet(*paths).select(*table.columns)
-            else:
-                frame = self._spark.sql(_empty(table, "STRING")).limit(0)
-            frame.createOrReplaceTempView(table.name)
+        try:
+            self._spark: SparkSession = SparkSession.builder.remote(url).create()
+            self._spark.conf.set("spark.sql.session.timeZone", "UTC")
+            for table in tables_of(shown):
+                self._show(table)
+        except PySparkException as error:
+            raise Unavailable(
+                _("Spark: %(error)s") % {"error": first_line(error)},
+                system="spark",
+                operation="load",
+                advice=_("see that it runs at telemetry.url, and has the files under the same paths, or those tables"),
+            ) from None
+
+    def _show(self, table: Table) -> None:
+        paths = [str(path) for path in table.files]
+        if table.select is not None:
+            frame = self._spark.sql(table.select).select(*table.columns)
+        elif paths:
+            frame = self._spark.read.parquet(*paths).select(*table.columns)
+        else:
+            frame = self._spark.sql(_empty(table, "STRING")).limit(0)
+        frame.createOrReplaceTempView(table.name)
 
     def query(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
         try:
