@@ -48,6 +48,8 @@ def test_the_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: 
         ("a: 2026-13-45", "not valid YAML", "settings.md"),
         ("database_url: postgresql://u:hunter2@h/d", "holds a password", "settings.md"),
         ("http: {proxy: 'http://u:hunter2@proxy:3128'}", "holds a password", "settings.md"),
+        ("database_url: 'postgresql://h/d?sslmode=require&password=hunter2'", "holds a password", "settings.md"),
+        ("telemetry: {engine: spark, url: 'sc://host:15002/;use_ssl=true;token=hunter2'}", "a password", "settings.md"),
         ("database_url: [hunter2]", "setting database_url", "settings.md"),
     ],
 )

@@ -30,18 +30,20 @@ KNOWN_PERIODS = ("month_end", "quarter_end", "year_end")
 """Business periods that need no dates; `wardship.analysis.calendar` says when they are."""
 _MAX_DEPTH = 20
 _REFERENCE = re.compile(r"(env|file):(.+)", re.DOTALL)
+_SECRET_PARAMETER = re.compile(r"[;?&](?:token|password|passwd|pwd|sslpassword|access_token)=", re.IGNORECASE)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _without_password(value: str) -> str:
-    """A URL, or a reference to one; never a URL with a password in it. (The message must not repeat the value.)"""
+    """A URL, or a reference to one; never a URL with a password or token in it, before the host or as a parameter. (The
+    message must not repeat the value.)"""
     if _REFERENCE.fullmatch(value):
         return value
     try:
         password = urlsplit(value).password
     except ValueError:
         raise ValueError("not a URL") from None
-    if password:
+    if password or _SECRET_PARAMETER.search(value):
         raise ValueError("holds a password: keep the whole URL in env:NAME or file:/path and give that")
     return value
 
