@@ -52,7 +52,7 @@ def stand_in() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://reader:pass@127.0.0.1:{server.server_port}", asked
+    yield f"http://reader:p%40ss@127.0.0.1:{server.server_port}", asked
     server.shutdown()
     thread.join()
 
@@ -75,8 +75,8 @@ def test_a_server_gives_what_the_engine_here_gives(tmp_path: Path, stand_in: Any
     assert over_http[0][0] == 6
     assert asked[0]["query"]["param_op"] == "It's"
     assert asked[0]["query"]["readonly"] == "2"
-    assert (asked[0]["headers"]["x-clickhouse-user"], asked[0]["headers"]["x-clickhouse-key"]) == ("reader", "pass")
-    assert "pass" not in asked[0]["sql"]
+    assert (asked[0]["headers"]["x-clickhouse-user"], asked[0]["headers"]["x-clickhouse-key"]) == ("reader", "p@ss")
+    assert "p@ss" not in str(asked[0]["query"]) + asked[0]["sql"]
 
 
 def test_what_a_server_refuses_is_told(stand_in: Any) -> None:

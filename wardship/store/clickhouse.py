@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from wardship.model.errors import ConfigError, Unavailable
 from wardship.sdk.i18n import _
@@ -56,7 +56,7 @@ class ClickHouseEngine(AbstractContextManager["ClickHouseEngine"]):
             raise ConfigError(
                 _("ClickHouse's engine is not installed"), advice=_("pip install 'wardship[clickhouse]'")
             ) from None
-        session = self._local = Session()  # type: ignore[no-untyped-call] # chdb types no constructor
+        session = self._local = Session()  # type: ignore[no-untyped-call]  # chdb types no constructor
 
         def ask(sql: str, parameters: Mapping[str, str]) -> Iterator[str]:
             header = None
@@ -98,7 +98,7 @@ class ClickHouseEngine(AbstractContextManager["ClickHouseEngine"]):
 
     def __exit__(self, *_: object) -> None:
         if self._local is not None:
-            self._local.close()  # type: ignore[no-untyped-call] # as above
+            self._local.close()  # type: ignore[no-untyped-call]  # chdb types no method
 
 
 def _over_http(url: str, timeout_s: float) -> Ask:
@@ -113,7 +113,7 @@ def _over_http(url: str, timeout_s: float) -> Ask:
     headers = {"X-ClickHouse-User": parts.username, "X-ClickHouse-Key": parts.password}
     client = httpx.Client(
         base_url=f"{parts.scheme}://{parts.hostname}:{parts.port or (8443 if parts.scheme == 'https' else 8123)}",
-        headers={name: value for name, value in headers.items() if value},
+        headers={name: unquote(value) for name, value in headers.items() if value},
         timeout=timeout_s,
     )
 
