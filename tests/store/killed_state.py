@@ -27,7 +27,7 @@ def main(folder: str, edge: int) -> None:
         if passed[0] == edge:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    commit, sync, replace = sa.engine.default.DefaultDialect.do_commit, state._sync, Path.replace
+    commit, sync, replace = sa.engine.default.DefaultDialect.do_commit, state.sync, Path.replace
 
     def do_commit(self: sa.engine.default.DefaultDialect, connection: object) -> None:
         maybe_kill()
@@ -46,7 +46,7 @@ def main(folder: str, edge: int) -> None:
 
     with Workspace.open(Path(folder), clock=lambda: NOW) as ws:
         sa.engine.default.DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]  # where the kill goes in
-        state._sync = do_sync
+        state.sync = do_sync
         Path.replace = do_replace  # type: ignore[assignment,method-assign]  # as above
         usage.refresh(ws)
     print("done", passed[0])

@@ -35,7 +35,6 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,6 +56,7 @@ from wardship.sdk.i18n import _
 from wardship.store import tables, telemetry_tables
 from wardship.store.columns import Instant
 from wardship.store.db import Database
+from wardship.store.disk import sync
 from wardship.store.engine import Table, duckdb_select, literal
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def write_snapshot(
             if not snapshot.folder.exists():
                 _write_manifest(building, snapshot)
                 building.rename(snapshot.folder)
-                _sync(folder)
+                sync(folder)
         finally:
             shutil.rmtree(building, ignore_errors=True)
         _register(db, snapshot)
@@ -335,7 +335,7 @@ def _join(folder: Path, as_of: datetime, logs: Logs, memory_limit: str) -> dict[
                 " (FORMAT parquet, COMPRESSION zstd)"
             )
             path.chmod(0o600)
-            _sync(path)
+            sync(path)
             hashes[fact] = _digest(db, fact, f"read_parquet({literal(str(path))})")
     for leftover in (*folder.glob("work.duckdb*"), *folder.glob("*.csv")):
         leftover.unlink()
@@ -439,8 +439,8 @@ def _write_manifest(folder: Path, snapshot: Snapshot) -> None:
             indent=1,
         )
     )
-    _sync(manifest)
-    _sync(folder)
+    sync(manifest)
+    sync(folder)
 
 
 def _register(db: Database, snapshot: Snapshot) -> None:
@@ -475,11 +475,3 @@ def _alone(folder: Path) -> Iterator[None]:
         for leftover in folder.glob(".building-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         yield
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

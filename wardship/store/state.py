@@ -36,6 +36,7 @@ from wardship.model.errors import Conflict, Unavailable
 from wardship.sdk.i18n import _
 from wardship.store import leases, telemetry
 from wardship.store.db import Database
+from wardship.store.disk import sync
 from wardship.store.engine import Engine, Row, Table, duckdb_select, first_line, in_dialect, literal
 
 GRACE = timedelta(hours=1)
@@ -359,7 +360,7 @@ class _Maker:
             " (FORMAT parquet, COMPRESSION zstd)"
         )
         path.chmod(0o600)
-        _sync(path)
+        sync(path)
         return StateFile(name=path.name, rows=written, level=max(level, _level(written)))
 
     def _rows(self, table: str, files: Sequence[StateFile]) -> str:
@@ -408,10 +409,10 @@ def _write_manifest(made: Generation) -> None:
     beside = made.folder / f".{_MANIFEST}"
     beside.write_text(json.dumps(told, indent=1), encoding="utf-8")
     beside.chmod(0o600)
-    _sync(beside)
-    _sync(made.folder)  # the files that it names
+    sync(beside)
+    sync(made.folder)  # the files that it names
     beside.replace(made.folder / _MANIFEST)
-    _sync(made.folder)
+    sync(made.folder)
 
 
 def _sweep(made: Generation) -> None:
@@ -428,11 +429,3 @@ def _sweep(made: Generation) -> None:
 def _layout() -> str:
     """What the columns of the tables are."""
     return json.dumps(STATE, separators=(",", ":"), sort_keys=True, default=dict)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

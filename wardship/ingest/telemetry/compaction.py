@@ -18,6 +18,7 @@ from wardship.ingest.telemetry.staging import configured, describe, write_parque
 from wardship.ingest.telemetry.work_folder import work_folder
 from wardship.model.activity import ACTIVITY
 from wardship.store import telemetry
+from wardship.store.engine import literal
 from wardship.store.telemetry import LiveFile
 from wardship.store.workspace import Workspace
 
@@ -75,7 +76,7 @@ def _compact_day(ws: Workspace, db: duckdb.DuckDBPyConnection, files: list[LiveF
     source, day = files[0].source, files[0].day
     path = telemetry.new_path(source, day)
     columns = ", ".join(ACTIVITY)
-    listed = ", ".join(f"'{str(ws.activity / one.path).replace(chr(39), chr(39) * 2)}'" for one in files)
+    listed = ", ".join(literal(str(ws.activity / one.path)) for one in files)
     rows = (
         f"SELECT {columns} FROM read_parquet([{listed}], union_by_name = true)"  # noqa: S608 - files of ours
         " ORDER BY actor_authority, actor_id, time, uid"

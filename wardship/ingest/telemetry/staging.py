@@ -27,6 +27,8 @@ from wardship.ingest.telemetry.addresses import Addresses
 from wardship.model.activity import ACTIVITY, EARLIEST, FIELDS
 from wardship.model.errors import Error, Unavailable
 from wardship.sdk.i18n import _
+from wardship.store.disk import sync
+from wardship.store.engine import literal
 from wardship.store.telemetry import LiveFile, NewFile, new_path
 
 _USUAL_LINE, _LARGEST_LINE = 16 * 1024 * 1024, 64 * 1024 * 1024
@@ -250,7 +252,7 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
     def drop_published(self, live: Sequence[LiveFile]) -> None:
         """Drops what one of these files, of the days that the batch has, holds."""
         for some in _groups(live):
-            files = ", ".join(_text(self._lake / one.path) for one in some)
+            files = ", ".join(literal(str(self._lake / one.path)) for one in some)
             with _said():
                 self._db.execute(
                     "DELETE FROM staged WHERE (uid, time::DATE) IN"  # noqa: S608 - our names
@@ -335,12 +337,12 @@ def write_parquet(db: duckdb.DuckDBPyConnection, rows: str, path: Path) -> int:
     part = path.with_name(f".{path.name}.part")
     try:
         with _said():
-            done = db.execute(f"COPY ({rows}) TO {_text(part)} (FORMAT parquet, COMPRESSION zstd)").fetchone()
+            done = db.execute(f"COPY ({rows}) TO {literal(str(part))} (FORMAT parquet, COMPRESSION zstd)").fetchone()
         assert done is not None  # noqa: S101 - COPY has one row; narrows for the type checker
         try:
-            _sync(part)
+            sync(part)
             part.replace(path)
-            _sync(path.parent)
+            sync(path.parent)
         except OSError as error:
             raise no_room(error.strerror or "") from None
     finally:
@@ -351,7 +353,7 @@ def write_parquet(db: duckdb.DuckDBPyConnection, rows: str, path: Path) -> int:
 def read_bad(path: Path) -> Iterator[dict[str, Any]]:
     """The records that `Staging.write_bad` wrote, with the columns of BAD."""
     with duckdb.connect() as db, _said():
-        found = db.execute(f"SELECT {', '.join(BAD)} FROM read_parquet({_text(path)}) ORDER BY input, position")  # noqa: S608
+        found = db.execute(f"SELECT {', '.join(BAD)} FROM read_parquet({literal(str(path))}) ORDER BY input, position")  # noqa: S608
         while rows := found.fetchmany(1_000):
             for row in rows:
                 yield dict(zip(BAD, row, strict=True))
@@ -420,20 +422,8 @@ def _of_day(day: date) -> str:
 
 
 def _lines(path: Path, columns: Mapping[str, str], longest: int) -> str:
-    typed = ", ".join(f"{_text(name)}: {_text(kind)}" for name, kind in columns.items())
+    typed = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
     return (
-        f"read_json({_text(path)}, format = 'newline_delimited', ignore_errors = true, columns = {{{typed}}},"
+        f"read_json({literal(str(path))}, format = 'newline_delimited', ignore_errors = true, columns = {{{typed}}},"
         f" maximum_object_size = {longest})"
     )
-
-
-def _text(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
