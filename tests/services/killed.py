@@ -1,6 +1,7 @@
-"""One judging in a process of its own that is killed with SIGKILL at a transaction's edge: `killed.py WORKSPACE N`.
+"""One judging in a process of its own that is killed with SIGKILL at a transaction's edge.
 
-N counts the edges (before and after each commit) until the kill; 0 = none. Prints "done" when it was not killed.
+`killed.py WORKSPACE N WHAT`: N counts the edges (before and after each commit) until the kill; 0 = none. WHAT is
+`facts` (rules ask them) or `events` (detections ask them). Prints "done" when it was not killed.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from tests.conftest import NOW
-from wardship.services import evaluate
+from wardship.services import evaluate, telemetry_refresh
 from wardship.store.workspace import Workspace
 
 
-def main(folder: str, edge: int) -> None:
+def main(folder: str, edge: int, what: str) -> None:
     left = [edge]
 
     def maybe_kill() -> None:
@@ -33,11 +34,15 @@ def main(folder: str, edge: int) -> None:
         maybe_kill()
 
     with Workspace.open(Path(folder), clock=lambda: NOW) as ws:
-        sa.engine.default.DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]  # where the kill goes in
-        evaluate.CHUNK = 2  # findings of one rule take several transactions
-        evaluate.evaluate(ws, actor="test", scan_seq=1)
+        # A kill must go in on both sides of the commit itself, and no event of SQLAlchemy comes after it.
+        sa.engine.default.DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]  # this process only
+        if what == "events":
+            telemetry_refresh.refresh(ws, actor="test", facts=False)
+        else:
+            evaluate.CHUNK = 2  # findings of one rule take several transactions
+            evaluate.evaluate(ws, actor="test", scan_seq=1)
     print("done")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

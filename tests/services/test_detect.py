@@ -103,6 +103,7 @@ def test_a_late_batch_is_judged_when_it_comes(ws: Workspace, tmp_path: Path) -> 
     judge(ws, one)
     (signal,) = table(ws, "signal")
     assert (signal["events"], signal["first_at"].hour, signal["last_at"].hour) == (2, 1, 13)
+    assert [row["batch"] for row in table(ws, "detection_batch")] == [2], "what is remembered does not grow"
 
 
 def test_signals_below_the_step_are_kept_with_evidence(ws: Workspace, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_killed_again_and_again_until_done(ws: Workspace) -> None:
 def judged(folder: Path, edge: int) -> bool:
     """Judges in another process, killed at `edge`; True when it came to its end."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.services.killed", str(folder), str(edge)],
+        [sys.executable, "-m", "tests.services.killed", str(folder), str(edge), "facts"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

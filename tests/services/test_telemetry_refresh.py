@@ -33,7 +33,7 @@ def made(folder: Path) -> Path:
 def refresh(folder: Path, edge: int) -> bool:
     """Refreshes in another process, killed at `edge`; True when it came to its end."""
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.services.killed_detect", str(folder), str(edge)],
+        [sys.executable, "-m", "tests.services.killed", str(folder), str(edge), "events"],
         cwd=ROOT,
         capture_output=True,
         text=True,

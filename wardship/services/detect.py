@@ -43,7 +43,7 @@ from wardship.sdk.i18n import _
 from wardship.sdk.rule import load_own
 from wardship.services import detect_tables
 from wardship.store import alert_tables, leases, sql, telemetry_tables
-from wardship.store.db import Database
+from wardship.store.db import Database, Write
 from wardship.store.engine import DuckDbEngine
 from wardship.store.leases import Lease
 from wardship.store.workspace import Workspace
@@ -106,14 +106,9 @@ def alone(db: Database, *, wait_s: float = 0.0) -> Iterator[Lease]:
 def unjudged(db: Database) -> list[int]:
     """The batches that no detection was asked about, in the order of their publication."""
     batch = telemetry_tables.telemetry_batch
-    query = (
-        sa.select(batch.c.id)
-        .select_from(batch.outerjoin(_judged, _judged.c.batch == batch.c.id))
-        .where(_judged.c.batch.is_(None))
-        .order_by(batch.c.id)
-    )
+    newest = sa.select(sa.func.coalesce(sa.func.max(_judged.c.batch), 0)).scalar_subquery()
     with db.read() as conn:
-        return list(conn.scalars(query))
+        return list(conn.scalars(sa.select(batch.c.id).where(batch.c.id > newest).order_by(batch.c.id)))
 
 
 def skip(db: Database, batches: Sequence[int], *, actor: str) -> None:
@@ -121,8 +116,14 @@ def skip(db: Database, batches: Sequence[int], *, actor: str) -> None:
     if not batches:
         return
     with db.write(actor) as writing:
-        writing.conn.execute(sa.insert(_judged), [{"batch": one, "judged_at": writing.at} for one in batches])
+        _remember(writing, batches)
         writing.audit("events.learnt", f"batches:{min(batches)}-{max(batches)}", {"batches": len(batches)})
+
+
+def _remember(writing: Write, batches: Sequence[int]) -> None:
+    """That these were judged. They are taken in their order, so the newest says it of all before it."""
+    writing.conn.execute(sa.delete(_judged))
+    writing.conn.execute(sa.insert(_judged).values(batch=max(batches), judged_at=writing.at))
 
 
 def last_judged(db: Database) -> int:
@@ -147,7 +148,8 @@ def judge(
     detections: Sequence[Detection],
     policy: Policy,
 ) -> Judged:
-    """Judges these batches and remembers that they were. Raises Conflict when the lease was lost."""
+    """Judges these batches, the first of `unjudged`, and remembers that they were. Raises Conflict when the lease was
+    lost."""
     context = _Context.of(ws, policy)
     done = Judged(batches=len(batches))
     since = ws.db.clock() - timedelta(days=policy.alert_days)
@@ -163,8 +165,7 @@ def judge(
     with ws.db.write(actor) as writing:
         leases.hold(writing.conn, lease, writing.at, _TTL)
         _Book(known=known, policy=policy, at=writing.at, done=done).enter(writing.conn, weighed)
-        for batch in batches:
-            writing.conn.execute(sa.insert(_judged).values(batch=batch, judged_at=writing.at))
+        _remember(writing, batches)
         writing.audit(
             "events.judged",
             f"batches:{min(batches)}-{max(batches)}",

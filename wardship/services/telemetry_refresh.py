@@ -75,7 +75,7 @@ def learn(ws: Workspace, *, actor: str, wait_s: float = 0.0) -> int:
     with detect.alone(ws.db, wait_s=wait_s):
         batches = detect.unjudged(ws.db)
         detect.skip(ws.db, batches, actor=actor)
-        usage.refresh(ws)
+        usage.refresh(ws, until=detect.last_judged(ws.db))  # what was published meanwhile is to be judged
     return len(batches)
 
 

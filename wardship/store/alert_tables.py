@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text
 from wardship.store.columns import Instant
 from wardship.store.schema import metadata
 
-detection_batch = Table(  # batches of events that every detection was asked about
+detection_batch = Table(  # one row: the newest batch that every detection was asked about, as about all before it
     "detection_batch",
     metadata,
     Column("batch", BigInteger, primary_key=True, autoincrement=False),  # telemetry_batch.id
