@@ -37,7 +37,8 @@ def test_an_operation_is_found_whatever_its_case_and_punctuation() -> None:
 
 def test_a_name_goes_before_a_pattern_and_a_service_before_any() -> None:
     classes = action_classes()
-    assert classes.meaning("s3.amazonaws.com", "ListBuckets").action_class is ActionClass.DISCOVERY  # type: ignore[union-attr]  # is covered
+    buckets = classes.meaning("s3.amazonaws.com", "ListBuckets")
+    assert buckets == Meaning(action_class=ActionClass.DISCOVERY, privileged=False)
     listed = classes.meaning("apigateway.amazonaws.com", "ListApiKeys")
     assert listed == Meaning(action_class=ActionClass.SECRET_READ, privileged=True)
     versioned = classes.meaning("lambda.amazonaws.com", "AddPermission20150331v2")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from wardship.model.errors import ConfigError
 from wardship.sdk.detection import load_detections
 from wardship.services.sigma import COUNTS, HISTORY, Pack, make_pack, rows, write_pack
 
@@ -32,6 +33,12 @@ def test_every_detection_is_a_rule_or_has_a_reason(pack: Pack) -> None:
         **dict.fromkeys(said, True),
         **dict.fromkeys(pack.left_out, False),
     }
+
+
+def test_a_folder_that_cannot_be_is_told(pack: Pack, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"no rule can be written to .*file/rules: Not a directory"):
+        write_pack(pack, tmp_path / "file" / "rules")
 
 
 def test_every_rule_has_what_the_specification_asks_for(pack: Pack) -> None:

@@ -116,21 +116,14 @@ def rows(
         query = query.where(_alert.c.state == state)
     if subjects is not None:
         query = query.where(_alert.c.subject.in_(subjects))
-    titles = _titles(ws)
-    with ws.db.read() as conn:
-        people = _people(conn, facts, query)
-        for row in conn.execution_options(yield_per=1_000).execute(query):
-            found = _plain(row)
-            known = people.get(found["identity_uid"], {})
-            yield {
-                **found,
-                "title": titles.get(found["title"], found["title"]),
-                "subject": known.get("name") or found["actor_name"] or found["actor_id"],
-                "system": known.get("system") or found["authority"],
-                "owner_name": known.get("owner_name"),
-                "business_process": known.get("business_process"),
-                "criticality": found["criticality"] or known.get("criticality"),
-            }
+    for found, known in _named(ws, facts, query, "title"):
+        yield {
+            **found,
+            "system": known.get("system") or found["authority"],
+            "owner_name": known.get("owner_name"),
+            "business_process": known.get("business_process"),
+            "criticality": found["criticality"] or known.get("criticality"),
+        }
 
 
 def signals(
@@ -142,17 +135,7 @@ def signals(
         query = query.where(_signal.c.alert_uid == alert)
     if subjects is not None:
         query = query.where(_signal.c.subject.in_(subjects))
-    titles = _titles(ws)
-    with ws.db.read() as conn:
-        people = _people(conn, facts, query)
-        for row in conn.execution_options(yield_per=1_000).execute(query):
-            found = _plain(row)
-            known = people.get(found["identity_uid"], {})
-            yield {
-                **found,
-                "title": titles.get(found["detection"], found["detection"]),
-                "subject": known.get("name") or found["actor_name"] or found["actor_id"],
-            }
+    return (found for found, _known in _named(ws, facts, query, "detection"))
 
 
 def subjects_of(subject: Subject) -> list[str]:
@@ -169,8 +152,18 @@ def _plain(row: sa.Row[Any]) -> dict[str, Any]:
     return found
 
 
-def _titles(ws: Workspace) -> dict[str, str]:
-    return {name: _(title) for name, title in titles_in(DETECTIONS, ws.path / "detections").items()}
+def _named(ws: Workspace, facts: Facts, query: sa.Select[Any], detection: str) -> Iterator[tuple[Row, Row]]:
+    """The rows of `query` with `title` (of the detection that the column `detection` names) and `subject`, each with
+    what is known of its identity."""
+    titles = {name: _(title) for name, title in titles_in(DETECTIONS, ws.path / "detections").items()}
+    with ws.db.read() as conn:
+        people = _people(conn, facts, query)
+        for row in conn.execution_options(yield_per=1_000).execute(query):
+            found = _plain(row)
+            known = people.get(found["identity_uid"], {})
+            found["title"] = titles.get(found[detection], found[detection])
+            found["subject"] = known.get("name") or found["actor_name"] or found["actor_id"]
+            yield found, known
 
 
 def _people(conn: sa.Connection, facts: Facts, query: sa.Select[Any]) -> Mapping[str | None, Row]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from wardship.model.errors import ConfigError
 from wardship.model.finding import Severity
 from wardship.model.policy import Policy
 from wardship.sdk.action_class import ActionClasses, Entry, action_classes
@@ -177,10 +178,16 @@ def make_pack(detections: Iterable[Detection], folder: Path) -> Pack:
 
 
 def write_pack(pack: Pack, folder: Path) -> None:
-    """Each rule as a file of its own in `folder`, which is made. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for rule in pack.rules:
-        (folder / f"{rule.name}.yml").write_text(rule.text(), encoding="utf-8")
+    """Each rule as a file of its own in `folder`, which is made. Raises ConfigError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for rule in pack.rules:
+            (folder / f"{rule.name}.yml").write_text(rule.text(), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            _("no rule can be written to %(folder)s: %(reason)s") % {"folder": folder, "reason": error.strerror},
+            advice=_("name a folder that you may write to"),
+        ) from None
 
 
 def rows(pack: Pack) -> list[dict[str, Any]]:
