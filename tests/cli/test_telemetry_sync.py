@@ -23,7 +23,7 @@ def _workspace(run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setenv("WARDSHIP_WORKSPACE", "w")
     now = wall_clock()
     FakeLog.events = {"eu": [now - timedelta(days=1)], "us": [now - timedelta(hours=3)]}
-    FakeLog.refusals, FakeLog.asked, FakeLog.problems = {}, [], []
+    FakeLog.refusals, FakeLog.asked, FakeLog.problems, FakeLog.whole_days = {}, [], [], None
     assert run("init").code == 0
     assert run("connect", "add", "acme.audit", "acme", "url=https://acme.example", "token=env:ACME").code == 0
 

@@ -10,6 +10,7 @@ import pytest
 from wardship.model.activity import Activity, ActorKind, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import DriftLog
+from wardship.sdk.told import told
 from wardship.sources import entra_signin
 
 TENANT = "11111111-aaaa-4aaa-8aaa-111111111111"
@@ -155,7 +156,13 @@ def test_a_download_of_the_portal_is_read() -> None:
 
 def test_what_cannot_be_joined_still_belongs_together() -> None:
     found = read({"id": "s3", "createdDateTime": AT, "appId": APP, "userId": USER, "resourceDisplayName": "x"})
-    assert (found.actor_authority, found.actor_id, found.account) == ("entra:unknown", USER, None)
+    assert (found.actor_authority, found.actor_id, found.account) == ("entra:?", USER, None)
+
+
+def test_the_importer_may_say_whose_a_file_without_a_tenant_is() -> None:
+    record = {"id": "s4", "createdDateTime": AT, "appId": APP, "servicePrincipalId": USER, "resourceDisplayName": "x"}
+    (found,) = told(entra_signin, authority=f"entra:{TENANT}").parse(record, DriftLog())
+    assert (found.actor_authority, found.actor_id) == (f"entra:{TENANT}:appid", APP)
 
 
 @pytest.mark.parametrize(("word", "outcome"), [("Success", Outcome.SUCCESS), ("Failure", Outcome.FAILURE)])

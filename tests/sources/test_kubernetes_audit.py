@@ -90,7 +90,7 @@ def test_the_aws_principal_behind_a_user_of_eks_is_the_actor() -> None:
 
 def test_the_shippers_cluster_keeps_users_of_two_clusters_apart() -> None:
     event = kubernetes(user={"username": "ana"})
-    assert parse(event).actor_authority == "kubernetes"
+    assert parse(event).actor_authority == "kubernetes:?"
     wrapped = {"cluster": "blue", "message": f"2026-03-02T08:15:30Z {json.dumps(event)}"}
     assert kubernetes_audit.claims(wrapped)
     told = parse(wrapped)

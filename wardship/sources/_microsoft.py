@@ -12,7 +12,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
@@ -22,22 +22,17 @@ from wardship.model.errors import DataError
 from wardship.model.identity import MAX_ID_CHARS
 from wardship.sdk.fields import clean
 from wardship.sdk.redact import without_queries
+from wardship.sdk.source import UNNAMED
+from wardship.sources._record import instant_of
 
 ENTRA_SERVICE = "Microsoft.aadiam"
-UNKNOWN_TENANT = "unknown"
 MAX_ITEMS = 50  # of a list that goes into `detail`
 _MAX_JSON = 1_000_000  # characters of a JSON text inside a record that are still read
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _TENANT_PATH = re.compile(r"/tenants/([0-9a-f-]{36})(?:/|$)")
-_JSON_DATE = re.compile(r"/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/")
-_US_DATE = re.compile(
-    r"(\d{1,2})/(\d{1,2})/(\d{4}),? (\d{1,2}):(\d{2})(?::(\d{2}))?(?:\.\d+)?(?: ?([AP])M)?(?: \+00:00| Z)?"
-)
-_FRACTION = re.compile(r"(\.\d{6})\d+")
 _ADDRESS_PORT = re.compile(r"\[([^\]]{1,100})\](?::\d{1,5})?|(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}")
-_BETWEEN = re.compile(r"[\s,\]}]*")
+_BEGIN = re.compile(r"[^\s,\]}]")  # of the next object, past what a cut may have left
 _DECODER = json.JSONDecoder()
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING = frozenset({"", "-", "none", "null", "n/a", "not available"})
 _LONGEST_NOTHING = max(len(word) for word in _NOTHING)
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -170,38 +165,25 @@ def unwrapped(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _objects_in(text: str) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
-    at = _BETWEEN.match(text).end()  # type: ignore[union-attr]  # it matches the empty text too
-    while at < len(text):
+    at = 0
+    while begin := _BEGIN.search(text, at):
         try:
-            value, at = _DECODER.raw_decode(text, at)
+            value, at = _DECODER.raw_decode(text, begin.start())
         except (ValueError, RecursionError):
             break
         found += objects_of(value)
-        at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]
     return found
 
 
 def instant(value: Any) -> datetime | None:
-    """When it says, in UTC; a time without zone is UTC, as all these logs write it. None: there is none.
-
-    Reads ISO 8601 with up to nine digits of a second, `/Date(ms)/`, and the portal's and PowerShell's month/day/year.
-    Raises DataError for what is there and is no time.
-    """
+    """When it says, in UTC (`_record.instant_of`). None: there is none. Raises DataError for what is there and is no
+    time."""
     text = text_of(value)
     if text is None:
         return None
-    try:
-        if match := _JSON_DATE.fullmatch(text):
-            return _EPOCH + timedelta(milliseconds=int(match[1]))
-        if match := _US_DATE.fullmatch(text):
-            month, day, year, hour, minute = (int(part) for part in match.groups()[:5])
-            if match[7]:
-                hour = hour % 12 + (12 if match[7] == "P" else 0)
-            return datetime(year, month, day, hour, minute, int(match[6] or 0), tzinfo=UTC)
-        at = datetime.fromisoformat(_FRACTION.sub(r"\1", text))
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise DataError("a time that cannot be read") from None
+    if (at := instant_of(text)) is None:
+        raise DataError("a time that cannot be read")
+    return at
 
 
 def needed_instant(*values: Any) -> datetime:
@@ -258,25 +240,28 @@ def application(tenant: str | None, app_id: Any, object_id: Any = None) -> tuple
     """(authority, id) of an application in a tenant, in the inventory's words: by its application id, which joins the
     application and its service principal, else by the service principal's own id. (None, None): not to be told.
 
-    A log that does not tell its tenant gets the authority of an unknown one: its events belong together, though they
-    cannot be joined with the inventory.
+    Where a log does not tell its tenant the importer may (`sdk.source.UNNAMED`).
     """
-    tenant = tenant or UNKNOWN_TENANT
+    directory = _directory(tenant)
     if found := guid(app_id):
-        return f"entra:{tenant}:appid", found
+        return f"{directory}:appid", found
     if found := guid(object_id):
-        return f"entra:{tenant}", found
+        return directory, found
     return None, None
 
 
 def person(tenant: str | None, object_id: Any, user_name: str | None = None) -> tuple[str | None, str | None]:
     """(authority, id) of a user: the object id, else the user name under an authority of its own."""
-    tenant = tenant or UNKNOWN_TENANT
+    directory = _directory(tenant)
     if found := guid(object_id):
-        return f"entra:{tenant}", found
+        return directory, found
     if name := actor_id(user_name.lower() if user_name else None):
-        return f"entra:{tenant}:upn", name
+        return f"{directory}:upn", name
     return None, None
+
+
+def _directory(tenant: str | None) -> str:
+    return f"entra:{tenant}" if tenant else f"entra{UNNAMED}"
 
 
 @cache

@@ -22,14 +22,17 @@ from wardship.sdk.redact import redact_text, without_queries
 MAX_LIST = 20
 """Entries of a list that go into `detail`: a policy of a thousand members is told by its first ones and their count."""
 
+_MAX_LINE = 100_000  # characters; a statement may be of any length
 _MAX_DEPTH, _MAX_KEY = 4, 100  # of what is nested in `detail`
 
 ENVELOPE_TIMES = ("p_event_time", "TimeGenerated", "TimeGenerated [UTC]")
 """When a SIEM (Panther, Log Analytics) says that the event was, for copies that lost the vendor's own field."""
 
-_FRACTION = re.compile(r"(\d\d:\d\d:\d\d)[.,](\d+)")
 _PACKED = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:\.(\d{1,6}))?")  # Salesforce: 20230101055317.461
-_AMERICAN = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}),? (\d{1,2}):(\d\d):(\d\d)(?:\.(\d{1,6}))? ([AP])M")
+_AMERICAN = re.compile(
+    r"(\d{1,2})/(\d{1,2})/(\d{4}),? (\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(?: ?([AP])M)?(?: \+00:00| Z)?"
+)
+_JSON_DATE = re.compile(r"/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_EPOCH_S = 253_402_300_799  # the end of the year 9999
 
@@ -52,6 +55,15 @@ def text(record: Any, *paths: str) -> str | None:
         if found:
             return found
     return None
+
+
+def line_of(record: dict[str, Any]) -> str | None:
+    """A line of a text file, as the reader of files hands it on, without what databases refuse; None: it is none."""
+    line = record.get("message")
+    if not isinstance(line, str):
+        return None
+    kept = line[:_MAX_LINE].replace("\x00", "")
+    return kept if kept.isascii() else kept.encode("utf-8", "replace").decode()
 
 
 def sentence(record: Any, path: str, limit: int) -> str | None:
@@ -124,7 +136,8 @@ def instant(record: Any, *paths: str) -> datetime:
 
 def instant_of(value: Any) -> datetime | None:
     """A time as audit logs write it, or None: ISO 8601, (milli-, micro-)seconds since 1970, Salesforce's packed digits,
-    Log Analytics' American form. One without a zone is UTC: neither these logs nor their SIEM copies have another."""
+    the American form of Log Analytics, the portal and PowerShell, `/Date(ms)/` of older JSON of Microsoft's. One
+    without a zone is UTC: neither these logs nor their SIEM copies have another."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
@@ -136,8 +149,10 @@ def instant_of(value: Any) -> datetime | None:
         return _of_parts(packed.groups())
     if american := _AMERICAN.fullmatch(given):
         month, day, year, hour, minute, second, fraction, half = american.groups()
-        hours = int(hour) % 12 + (12 if half == "P" else 0)
+        hours = int(hour) % 12 + (12 if half == "P" else 0) if half else int(hour)
         return _of_parts((year, month, day, str(hours), minute, second, fraction))
+    if dated := _JSON_DATE.fullmatch(given):
+        return _shifted(int(dated[1]) / 1000)
     if re.fullmatch(r"\d{9,17}(\.\d{1,9})?", given):
         return _of_epoch(float(given))
     return _of_iso(given)
@@ -148,21 +163,27 @@ def _of_epoch(value: float) -> datetime | None:
         return None
     while value > _LAST_EPOCH_S / 2:  # milliseconds or finer: no log is of the year 5000
         value /= 1000
-    return _EPOCH + timedelta(seconds=value)
+    return _shifted(value)
+
+
+def _shifted(seconds: float) -> datetime | None:
+    try:
+        return _EPOCH + timedelta(seconds=seconds)
+    except OverflowError:
+        return None
 
 
 def _of_parts(parts: Iterable[str | None]) -> datetime | None:
     *whole, fraction = parts
     try:
         year, month, day, hour, minute, second = (int(part or 0) for part in whole)
-        return datetime(year, month, day, hour, minute, second, int((fraction or "0").ljust(6, "0")), tzinfo=UTC)
+        return datetime(year, month, day, hour, minute, second, int((fraction or "0")[:6].ljust(6, "0")), tzinfo=UTC)
     except ValueError:
         return None
 
 
 def _of_iso(given: str) -> datetime | None:
-    cut = _FRACTION.sub(lambda found: f"{found[1]}.{found[2][:6].ljust(6, '0')}", given)  # nanoseconds
-    cut = re.sub(r" (\d{8,9})$", "", cut)  # "2024-12-17 00:00:00000000" loses its dot in a SIEM
+    cut = re.sub(r" (\d{8,9})$", "", given)  # "2024-12-17 00:00:00000000" loses its dot in a SIEM
     cut = re.sub(r"(:\d\d)\d{6,9}$", r"\1", cut)
     try:
         read = datetime.fromisoformat(cut)

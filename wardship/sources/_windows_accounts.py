@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from wardship.model.activity import ActorKind
+from wardship.sdk.source import UNNAMED
 from wardship.sources import _microsoft as ms
 
 NOBODY = frozenset({"S-1-0-0"})
@@ -30,7 +31,7 @@ def account(
     if sid and _OWN_SID.fullmatch(sid):
         return "ad:sid", sid, shown, kind
     if sid:
-        return f"windows:{(computer or 'unknown').lower()[:200]}", sid, shown, kind
+        return f"windows:{computer.lower()[:200]}" if computer else f"windows{UNNAMED}", sid, shown, kind
     if plain and ms.actor_id(plain):
         return f"ad:name:{(domain or '').lower()[:200]}", plain.lower(), shown, kind
     return None, None, shown, kind

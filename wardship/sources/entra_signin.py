@@ -38,7 +38,9 @@ MANIFEST = SourceManifest(
     blind_spots=(
         BlindSpot(
             id="entra.signin.tenant",
-            text=N_("a file of Microsoft Graph without a tenant in it cannot be joined with the inventory"),
+            text=N_(
+                "a file of Microsoft Graph names no tenant: whoever imports it has to, with --authority entra:TENANT"
+            ),
         ),
         BlindSpot(
             id="entra.signin.aggregated",

@@ -1,7 +1,7 @@
 """GitLab's audit events: of an instance, a group or a project, by the API, by streaming, or from `audit_json.log`.
 
 The API tells less than streaming does: no event type before GitLab 16, and the address only inside "details". The
-authority is `gitlab:<host>` where the event tells its host, else `gitlab` (docs/adr/0030).
+authority is `gitlab:<host>` where the event tells its host, else as the importer does (docs/adr/0030).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission, Setting
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import KEPT_BY_ITS_OWNER, LiveLog, SourceManifest
+from wardship.sdk.source import KEPT_BY_ITS_OWNER, UNNAMED, LiveLog, SourceManifest
 from wardship.sources._record import child, compact, flag, host_of, identifier, instant, sentence, text
 
 MANIFEST = SourceManifest(
@@ -154,7 +154,7 @@ def _actor(both: dict[str, Any], host: str | None, drift: Drift) -> dict[str, An
         return {"actor_name": name, "actor_kind": ActorKind.APPLICATION}
     bot = bool(name) and ("_bot_" in str(name) or str(name).endswith("bot"))
     return {
-        "actor_authority": f"gitlab:{host}" if host else "gitlab",
+        "actor_authority": f"gitlab:{host}" if host else f"gitlab{UNNAMED}",
         "actor_id": ident,
         "actor_name": name,
         "actor_kind": ActorKind.SERVICE_ACCOUNT if bot else ActorKind.USER,

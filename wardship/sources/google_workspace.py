@@ -18,7 +18,7 @@ from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission, Setting
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import LiveLog, SourceManifest
+from wardship.sdk.source import UNNAMED, LiveLog, SourceManifest
 from wardship.sources._record import (
     MAX_LIST,
     browser,
@@ -260,7 +260,7 @@ def _actor(record: dict[str, Any], application: str, operation: str, told: dict[
     if application == "token" and operation == "activity" and client:
         domain = (email or "").rpartition("@")[2].lower() or (text(record, "ownerDomain") or "").lower()
         return {
-            "actor_authority": f"google:{domain}" if domain else "google",
+            "actor_authority": f"google:{domain}" if domain else f"google{UNNAMED}",
             "actor_id": client,
             "actor_name": _one(told, "app_name") or client,
             "actor_kind": ActorKind.APPLICATION,

@@ -6,7 +6,7 @@ was not let in (401) has no user name.
 
 The log does not say which cluster it is of. A service account with its uid is exact without that (`kubernetes:uid`);
 an AWS principal that EKS let in by its ARN; anybody else by name under `kubernetes:<cluster>` where the shipper says
-the cluster, else under `kubernetes` (docs/adr/0030).
+the cluster, else as the importer does (docs/adr/0030).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.fields import clean
 from wardship.sdk.i18n import N_
 from wardship.sdk.redact import MASK, is_secret_name, redact_text
-from wardship.sdk.source import KEPT_BY_ITS_OWNER, SourceManifest
+from wardship.sdk.source import KEPT_BY_ITS_OWNER, UNNAMED, SourceManifest
 from wardship.sources._kubernetes_objects import privileges
 from wardship.sources._record import at, child, compact, identifier, instant, number, text, texts, words_of
 
@@ -51,7 +51,8 @@ MANIFEST = SourceManifest(
         BlindSpot(
             id="kubernetes.cluster_not_in_event",
             text=N_(
-                "An audit event does not name its cluster; import each cluster's log with the shipper's cluster field."
+                "An audit event does not name its cluster; import each cluster's log with the shipper's cluster field,"
+                " or say --authority kubernetes:NAME."
             ),
         ),
         BlindSpot(
@@ -219,7 +220,7 @@ def _actor(user: dict[str, Any], cluster: str | None) -> dict[str, Any]:
     if arn:
         kind = ActorKind.ROLE if arn[2] == "role" else ActorKind.USER
         return {"actor_authority": f"aws:{arn[1]}", "actor_id": arn[0], "actor_name": name, "actor_kind": kind}
-    place = f"kubernetes:{cluster}" if cluster else "kubernetes"
+    place = f"kubernetes:{cluster}" if cluster else f"kubernetes{UNNAMED}"
     if _SERVICE_ACCOUNT.fullmatch(name):
         exact = uid is not None and _GUID.fullmatch(uid.lower())
         authority, ident = (BY_UID, uid.lower()) if exact and uid else (place, name)

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from wardship.model.activity import Activity, ActivityClass, Outcome, small
+from wardship.model.activity import Activity, ActivityClass, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.i18n import N_
 from wardship.sdk.log_mapping.instants import form_of, instant
 from wardship.sdk.source import KEPT_BY_ITS_OWNER, UNNAMED, SourceManifest
-from wardship.sources._record import child, identifier, number, text
+from wardship.sources._record import child, compact, identifier, line_of, number, text
 from wardship.sources._sql import statement
 
 MANIFEST = SourceManifest(
@@ -59,7 +59,7 @@ _DECODER = json.JSONDecoder()
 
 def claims(record: dict[str, Any]) -> bool:
     """A line of server_audit, or a record of MySQL Enterprise Audit."""
-    embedded = _json_in(record.get("message"))
+    embedded = _json_in(line_of(record))
     return (
         _is_enterprise(record if embedded is None else embedded)
         or "AUDIT_RECORD" in record
@@ -76,7 +76,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
         return (_of_xml(record["AUDIT_RECORD"]),)
     if _is_xml(record):
         return (_of_xml(record),)
-    embedded = _json_in(record.get("message"))
+    embedded = _json_in(line_of(record))
     if embedded is not None and _is_enterprise(embedded):
         return (_of_enterprise(embedded),)
     cells = _line(record)
@@ -88,13 +88,13 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
 # ------------------------------------------------------------------ MariaDB server_audit
 
 
-def _line(record: Mapping[str, Any]) -> list[str] | None:
+def _line(record: dict[str, Any]) -> list[str] | None:
     """time, server, user, host, connection, query, operation, database, object, result; the object may hold commas."""
-    line = record.get("message")
-    if not isinstance(line, str) or not line[:8].isdecimal():
+    line = line_of(record)
+    if line is None or not line[:8].isdecimal():
         return None
     try:
-        cells = next(csv.reader([line[:100_000]], quotechar="'", escapechar="\\", doublequote=False), [])
+        cells = next(csv.reader([line], quotechar="'", escapechar="\\", doublequote=False), [])
     except csv.Error:
         return None
     return cells if len(cells) >= 10 and cells[4].isdecimal() else None
@@ -194,9 +194,9 @@ def _of_xml(record: dict[str, Any]) -> Activity:
     )
 
 
-def _json_in(line: Any) -> dict[str, Any] | None:
+def _json_in(line: str | None) -> dict[str, Any] | None:
     """An element of the file's array, which ends in a comma."""
-    if not isinstance(line, str) or not line.lstrip().startswith("{"):
+    if line is None or not line.lstrip().startswith("{"):
         return None
     try:
         value, _end = _DECODER.raw_decode(line.lstrip())
@@ -245,7 +245,7 @@ def _activity(
         user_agent=agent,
         outcome=Outcome.UNKNOWN if status is None else Outcome.SUCCESS if status == "0" else Outcome.FAILURE,
         outcome_code=status if status not in (None, "0") else None,
-        detail=small({**detail, "host": None if _is_address(host) else host}),
+        detail=compact({**detail, "host": None if _is_address(host) else host}),
     )
 
 

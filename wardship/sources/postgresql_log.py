@@ -17,13 +17,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wardship.model.access import CredentialType
-from wardship.model.activity import Activity, ActivityClass, Outcome, small
+from wardship.model.activity import Activity, ActivityClass, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.i18n import N_
 from wardship.sdk.log_mapping.instants import form_of, instant
 from wardship.sdk.source import KEPT_BY_ITS_OWNER, UNNAMED, SourceManifest
-from wardship.sources._record import identifier, text
+from wardship.sources._record import compact, identifier, line_of, text
 from wardship.sources._sql import statement
 
 MANIFEST = SourceManifest(
@@ -105,16 +105,16 @@ def claims(record: dict[str, Any]) -> bool:
     """A jsonlog entry, or a line that begins as one of PostgreSQL's."""
     if {"timestamp", "error_severity", "pid"} <= set(record):
         return True
-    line = record.get("message")
-    if isinstance(line, str):
+    line = line_of(record)
+    if line is not None:
         return _LINE.match(line) is not None or _csv_row(line) is not None
     return _of_cells(record.get("row")) is not None
 
 
 def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
     """A connection, a refusal, an end, a statement or an error of somebody's; else nothing."""
-    line = record.get("message")
-    if isinstance(line, str) and line.startswith("\t"):
+    line = line_of(record)
+    if line is not None and line.startswith("\t"):
         return ()  # an entry of several lines goes on
     entry = _entry(record)
     if entry.severity in _CONTINUED:
@@ -198,7 +198,7 @@ def _activity(
         user_agent=named.get("application_name") or entry.application,
         outcome=outcome,
         outcome_code=entry.state if outcome is Outcome.FAILURE else None,
-        detail=small({"database": database}),
+        detail=compact({"database": database}),
     )
 
 
@@ -217,8 +217,8 @@ def _entry(record: dict[str, Any]) -> _Entry:
         return _of_columns(record)
     if (columns := _of_cells(record.get("row"))) is not None:
         return _of_columns(columns)
-    line = record.get("message")
-    if not isinstance(line, str):
+    line = line_of(record)
+    if line is None:
         raise DataError("no line of a PostgreSQL log")
     row = _csv_row(line)
     if row is not None:
@@ -264,7 +264,7 @@ def _of_cells(cells: Any) -> dict[str, Any] | None:
 
 def _cells(line: str) -> list[str] | None:
     try:
-        return next(csv.reader([line[:100_000]]), None)
+        return next(csv.reader([line]), None)
     except csv.Error:
         return None
 

@@ -16,12 +16,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from wardship.model.access import CredentialType
-from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
+from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.i18n import N_
 from wardship.sdk.source import KEPT_BY_ITS_OWNER, UNNAMED, SourceManifest
-from wardship.sources._record import MAX_LIST, at, child, identifier, instant, text, texts
+from wardship.sources._record import MAX_LIST, at, child, compact, identifier, instant, text, texts
 
 MANIFEST = SourceManifest(
     name="vault.audit",
@@ -112,7 +112,7 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
             user_agent=_plain(texts(record, "request.headers.user-agent")),
             outcome=Outcome.FAILURE if failed else Outcome.SUCCESS,
             outcome_code=_reason(refused) if refused is not None else None,
-            detail=small(
+            detail=compact(
                 {
                     "action": "login" if login else None,
                     "policies": texts(record, "auth.policies"),
