@@ -29,6 +29,24 @@ REFUSED = [
     ("SELECT uid FROM information_schema.tables", "names a schema"),
     ("SELECT (SELECT content FROM read_text('/etc/passwd')) AS x FROM identity", "no fact table"),
     ("WITH identity AS (SELECT uid FROM credential) SELECT uid FROM identity", "hides a fact table"),
+    (
+        (
+            'SELECT count(*) AS n FROM "/tmp/x.csv" AS a WHERE EXISTS'
+            ' (WITH "/tmp/x.csv" AS (SELECT uid FROM identity) SELECT p.uid FROM "/tmp/x.csv" AS p)'
+        ),
+        "no fact table is called '/tmp/x.csv'",
+    ),
+    (
+        (
+            "SELECT i.uid, (SELECT count(*) FROM pg_shadow) AS n FROM identity AS i JOIN"
+            " (WITH pg_shadow AS (SELECT uid FROM identity) SELECT uid FROM pg_shadow) AS q ON q.uid = i.uid"
+        ),
+        "no fact table is called 'pg_shadow'",
+    ),
+    (
+        "WITH a AS (SELECT b.uid FROM b), b AS (SELECT uid FROM identity) SELECT a.uid FROM a",
+        "no fact table is called 'b'",
+    ),
     ("WITH RECURSIVE a AS (SELECT uid FROM identity) SELECT uid FROM a", "RECURSIVE"),
     ("SELECT nope FROM identity", "'nope' is no column"),
     ("SELECT i.nope FROM identity AS i", "'nope' is no column"),

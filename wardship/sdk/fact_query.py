@@ -199,6 +199,7 @@ def _compiled(text: str, parameters: frozenset[str], language: Language) -> Fact
         _check(tree, parameters, language)
         schema: dict[str, object] = {table: dict(columns) for table, columns in language.tables.items()}
         tree = qualify(tree, schema=schema, dialect="duckdb", quote_identifiers=True)
+        _check_reach(tree, language.tables)
         if whole := next((one for one in tree.find_all(exp.TableColumn)), None):
             raise _refused(whole, _("%(name)r is no column") % {"name": whole.name}, _("name a column of a fact table"))
         columns = _result_columns(tree)
@@ -304,6 +305,23 @@ def _check_columns(tree: exp.Expr, tables: Mapping[str, Mapping[str, str]]) -> N
                 column,
                 _("%(name)r is no column of the tables that are named") % {"name": column.name[:80]},
                 nearest(column.name, known),
+            )
+
+
+def _check_reach(tree: exp.Expr, tables: Mapping[str, Mapping[str, str]]) -> None:
+    """Refuses a name that is a table of ours nowhere and a WITH's only elsewhere in the query: where it stands, an
+    engine would look for a table or a file of its own that is called so."""
+    reached: set[int] = set()
+    for scope in traverse_scope(tree):
+        for node, source in scope.selected_sources.values():
+            if not isinstance(source, exp.Table) or source.name in tables:
+                reached.add(id(node))
+    for node in tree.find_all(exp.Table):
+        if id(node) not in reached:
+            raise _refused(
+                node,
+                _("no fact table is called %(name)r") % {"name": node.name[:80]},
+                _("tables: %(names)s") % {"names": ", ".join(tables)},
             )
 
 
