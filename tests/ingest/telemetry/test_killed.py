@@ -8,16 +8,21 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
 from tests.ingest.telemetry.tiny import Tiny, record, uids, write
+from wardship.ingest.telemetry import compaction
 from wardship.ingest.telemetry.importer import import_paths
 from wardship.model.errors import Unavailable
 from wardship.store import telemetry
+from wardship.store.db import Database
+from wardship.store.telemetry import LiveFile, NewFile
 from wardship.store.workspace import Workspace
 
 ALL = sorted(f"e{n}" for n in range(150))
@@ -89,6 +94,30 @@ def test_a_compaction_that_was_killed_changes_no_event(ws: Workspace, tmp_path: 
     assert_sound(ws)
     assert uids(ws) == before == sorted([*ALL, "e150"])
     assert len(telemetry.live_files(ws.db)) == 2
+
+
+def test_a_compaction_that_slept_for_hours_loses_no_event(
+    ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A laptop that was closed between the new file and its place in the manifest; then somebody else sweeps first."""
+    import_paths(ws, logs(tmp_path / "logs"), Tiny(), actor="test")
+    import_paths(ws, [write(tmp_path / "late.jsonl", [record(150)])], Tiny(), actor="test")
+    before, swap, sweeps = uids(ws), telemetry.swap, []
+
+    def slept(db: Database, old: Sequence[LiveFile], new: NewFile) -> None:
+        os.utime(ws.activity / new.path, (0, 0))
+        sweeps.append(threading.Thread(target=telemetry.sweep, args=(db, ws.activity)))
+        sweeps[-1].start()
+        sweeps[-1].join(0.5)
+        swap(db, old, new)
+
+    monkeypatch.setattr(telemetry, "swap", slept)
+    compaction.compact(ws)
+    for one in sweeps:
+        one.join()
+    assert sweeps
+    assert_sound(ws)
+    assert uids(ws) == before
 
 
 def test_two_imports_at_once_double_and_lose_nothing(each_ws: Workspace, tmp_path: Path) -> None:

@@ -50,7 +50,8 @@ def compact(ws: Workspace, *, least_files: int = 2, check: Callable[[], None] | 
                 continue
             if check is not None:
                 check()
-            after = _compact_day(ws, db, files)
+            with telemetry.writing(ws.activity):  # no sweep takes the new file for one that nobody wants
+                after = _compact_day(ws, db, files)
             if after is not None:
                 done = Compacted(
                     days=done.days + 1,
