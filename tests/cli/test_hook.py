@@ -92,11 +92,14 @@ def test_an_end_that_is_near_is_told(run: Command, shop: Path) -> None:
         ({"expires": "soon"}, "YYYY-MM-DD"),
         ({"place": "config.py:1"}, "no secret is found"),
         ({"place": "nowhere.py:1"}, "not a file"),
+        ({"place": "../beside.py:1"}, "outside the repository"),
+        ({"reason": f"made up: {TOKEN}"}, "holds what looks like a secret"),
     ],
 )
 def test_an_entry_without_reason_end_or_secret_is_refused(
     run: Command, shop: Path, words: dict[str, str], told: str
 ) -> None:
+    (shop.parent / "beside.py").write_text(LINE)
     place, reason, expires = words.get("place", "config.py:2"), words.get("reason", "a b"), words.get("expires", LATE)
     ran = run("hook", "baseline", "add", place, "--reason", reason, "--expires", expires)
     assert ran.code == 2
@@ -181,6 +184,45 @@ def test_a_record_names_no_person_and_no_value(run: Command, shop: Path) -> None
     text = (shop / ".git" / "wardship" / "runs.jsonl").read_text()
     assert "dana" not in text.lower()
     assert TOKEN not in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--range", "HEAD..HEAD"),
+        ("config.py",),
+        ("--files",),
+        ("--files", "--stage", "ci", "--range", "HEAD..HEAD", "config.py"),
+        ("--stage", "ci", "config.py"),
+    ],
+)
+def test_what_a_stage_would_not_look_at_is_refused(run: Command, shop: Path, words: tuple[str, ...]) -> None:
+    ran = run("hook", "run", *words)
+    assert ran.code == 2, "silence would read as: looked at, and nothing found"
+    assert "--files" in ran.err
+
+
+@pytest.mark.parametrize("option", ["--sarif", "--record"])
+def test_a_file_that_cannot_be_written_is_named(run: Command, shop: Path, option: str) -> None:
+    ran = run("hook", "run", option, shop / "nowhere" / "file")
+    assert ran.code == 2
+    assert "nowhere/file: No such file or directory" in ran.err
+    assert "Next: " in ran.err
+
+
+def test_where_no_record_can_be_left_the_findings_are_told(run: Command, shop: Path) -> None:
+    (shop / ".git" / "wardship").write_text("in the way")  # stands for a folder that may only be read, also for root
+    ran = run("hook", "run")
+    assert ran.code == 1
+    assert "New secrets, stopped: 1" in ran.out
+    assert "not on record here" in ran.err
+
+
+def test_a_path_is_shown_on_one_line(run: Command, shop: Path) -> None:
+    (shop / "two\nlines\x1b[2J.py").write_text(LINE)
+    ran = run("hook", "baseline", "add", "two\nlines\x1b[2J.py", "--reason", "opens nothing", "--expires", LATE)
+    assert ran.code == 0
+    assert ran.out.endswith("in two lines[2J.py\n")
 
 
 def test_unknown_stages_are_refused(run: Command, shop: Path) -> None:

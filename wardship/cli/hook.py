@@ -119,6 +119,7 @@ def _add_run(hook: kit.Group) -> None:
         from wardship.services.guard import spool
         from wardship.services.guard.git import Repository
 
+        _check_asked(stage, span, words, whole=whole)
         base, head = _range(span)
         with _stoppable(run):
             ask = guard.Ask(
@@ -166,6 +167,16 @@ def _engine() -> Engine:
     from wardship.secrets import load_engine
 
     return load_engine()
+
+
+def _check_asked(stage: str, span: str | None, words: tuple[str, ...], *, whole: bool) -> None:
+    """Refuses what the stage would not look at: who asks for it would take the silence for an answer."""
+    if span and (whole or stage not in ("pre-push", "ci")):
+        raise click.UsageError(_("--range goes with --stage ci or pre-push, and without --files"))
+    if whole and not words:
+        raise click.UsageError(_("--files needs the names of files"))
+    if words and not whole and stage != "pre-push":
+        raise click.UsageError(_("to check files by their names, add --files"))
 
 
 def _range(span: str | None) -> tuple[str | None, str | None]:
@@ -253,6 +264,8 @@ def _tell(run: Run, ran: Ran, repository: Repository, stage: str, today: date) -
             )
     if ran.bypassed:
         run.note(_("This commit was made past its check (--no-verify, or no pre-commit hook); that is on record."))
+    if ran.unkept:
+        run.note(_("This run is not on record here: %(why)s") % {"why": visible(ran.unkept)})
     if by_state[State.PRESENT]:
         run.note(_("There before, so not blocking: %(n)d") % {"n": len(by_state[State.PRESENT])})
         for one in by_state[State.PRESENT][:10]:
@@ -413,6 +426,7 @@ def _add_baseline(hook: kit.Group) -> None:
     @kit.option("--by", metavar=N_("NAME"), help=N_("Who accepts it (default: git's user.email)."))
     @kit.argument("place", help=N_("PATH:LINE, or PATH for all that is in it."))
     def add(run: Run, reason: str, expires: str, by: str | None, place: str) -> None:
+        from wardship.sdk.display import visible
         from wardship.secrets import load_engine
         from wardship.services.guard import accept
         from wardship.services.guard.git import Repository
@@ -429,7 +443,7 @@ def _add_baseline(hook: kit.Group) -> None:
         for entry in entries:
             run.say(
                 _("Accepted until %(date)s: %(detector)s in %(path)s")
-                % {"date": entry.expires, "detector": entry.detector, "path": entry.path}
+                % {"date": entry.expires, "detector": entry.detector, "path": visible(entry.path)}
             )
         run.note(_("Commit it with your change: git add %(file)s") % {"file": ".wardship-baseline.yaml"})
 
@@ -457,13 +471,14 @@ def _add_baseline(hook: kit.Group) -> None:
     )
     @kit.option("--dry-run", is_flag=True, help=N_("Say what would be done, and do nothing."))
     def prune(run: Run, dry_run: bool) -> None:
+        from wardship.sdk.display import visible
         from wardship.secrets import load_engine
         from wardship.services.guard import accept
         from wardship.services.guard.git import Repository
 
         removed = accept.prune(Repository.find(), load_engine(), today=_now().date(), dry_run=dry_run)
         for entry, why in removed:
-            run.say(f"{entry.path}: {entry.detector}: {why}")
+            run.say(f"{visible(entry.path)}: {visible(entry.detector)}: {why}")
         if not removed:
             run.say(_("Every entry is still needed."))
         elif dry_run:

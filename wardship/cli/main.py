@@ -150,6 +150,9 @@ def _run(words: list[str], run: kit.Run) -> None:
     except Error as error:
         run.code = kit.INCOMPLETE if isinstance(error, (ConnectorError, DataError, Conflict)) else kit.USAGE
         _explain(error)
+    except OSError as error:
+        run.code = kit.INTERNAL if error.filename is None else kit.USAGE
+        (_internal if error.filename is None else _no_file)(error)
     except Exception as error:  # noqa: BLE001 - the last line: a user gets a sentence, never a traceback
         run.code = kit.INTERNAL
         _internal(error)
@@ -192,6 +195,15 @@ def _stopped() -> None:
     _say("")
     _say(_("Stopped. What was read and published is saved; nothing is half written."))
     _say(_("Next: %(advice)s") % {"advice": _("run the same command again: a scan goes on where it stopped")})
+
+
+def _no_file(error: OSError) -> None:
+    """The system refused a file or folder, and says which and why."""
+    if os.environ.get("WARDSHIP_DEBUG") == "1":
+        traceback.print_exc()
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else error.filename
+    _say(_("Error: %(what)s") % {"what": f"{path}: {error.strerror}"})
+    _say(_("Next: %(advice)s") % {"advice": _("look whether the path is right, whether you may use it, and for room")})
 
 
 def _internal(error: BaseException) -> None:

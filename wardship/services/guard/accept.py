@@ -33,7 +33,8 @@ def add(
 ) -> list[Entry]:
     """Accepts the secrets at `place` ("PATH:LINE" or "PATH") of the working tree until `expires`; returns the entries.
 
-    Raises ConfigError where nothing is found there, the reason says nothing, or the end is out of bounds.
+    Raises ConfigError where nothing is found there, the reason says nothing or holds a secret itself, the place is
+    outside the repository, or the end is out of bounds.
     """
     baseline.check_end(expires, today)
     if len(reason.split()) < 2:
@@ -41,7 +42,17 @@ def add(
             _("the reason says nothing: %(reason)s") % {"reason": repr(reason[:40])},
             advice=_("say why it may stay, so that somebody else can judge it in a year"),
         )
+    if engine.scan(f"{reason}\n{by or ''}".encode()):
+        raise ConfigError(
+            _("the reason holds what looks like a secret itself"),
+            advice=_("say why it may stay without the value: the baseline is committed and read by many"),
+        )
     path, line = _place(place)
+    if repository.top is None or not _is_inside(path, repository.top):
+        raise ConfigError(
+            _("%(path)s is outside the repository") % {"path": path},
+            advice=_("name a file of the repository; each has a baseline of its own"),
+        )
     found = [one for one in _look(repository, engine, path) if line is None or one.line == line]
     if not found:
         raise ConfigError(
@@ -92,7 +103,7 @@ def prune(repository: Repository, engine: Engine, *, today: date, dry_run: bool 
     top = repository.top or Path()
     here: set[str] = set()
     for path in {one.path for one in entries}:
-        if (top / path).is_file() and (top / path).resolve().is_relative_to(top.resolve()):
+        if (top / path).is_file() and _is_inside(top / path, top):
             here |= {one.fingerprint for one in _look(repository, engine, top / path)}
     removed = []
     for one in entries:
@@ -110,6 +121,10 @@ def _state(entry: Entry, today: date) -> str:
     if not entry.holds(today):
         return _("ended: it blocks")
     return _("ends soon") if (entry.expires - today).days <= baseline.WARN_DAYS else _("accepted")
+
+
+def _is_inside(path: Path, top: Path) -> bool:
+    return path.resolve().is_relative_to(top.resolve())
 
 
 def _look(repository: Repository, engine: Engine, path: Path) -> list[Finding]:

@@ -58,13 +58,17 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """How it went. `record` None: there was nothing to check. `ending`: entries of the baseline that end soon."""
+    """How it went. `record` None: there was nothing to check. `ending`: entries of the baseline that end soon.
+
+    `unkept` says why the record could not be left in the repository; "": it was, or there is none.
+    """
 
     outcome: Outcome
     record: GuardRun | None
     ending: Sequence[Entry]
     bypassed: bool
     what: str  # what was looked at, in words
+    unkept: str = ""
 
     @property
     def blocked(self) -> bool:
@@ -112,13 +116,16 @@ def run(repository: Repository, ask: Ask, load: Callable[[], Engine], *, now: da
             ending = baseline.ending(now.date())
     if outcome.missing:
         raise change.not_here(ask.base or plan.commit_id)
-    record = None
+    record, unkept = None, ""
     if not ask.files:
         record = _record(repository, ask.stage, plan, outcome, now=now, seconds=time.monotonic() - began)
-        spool.append(repository.common, record)
-        if ask.stage is Stage.PRE_COMMIT and not outcome.count(State.BLOCKED):
-            spool.remember_tree(repository.common, plan.subject)
-    return Ran(outcome=outcome, record=record, ending=ending, bypassed=plan.bypassed, what=plan.what)
+        try:
+            spool.append(repository.common, record)
+            if ask.stage is Stage.PRE_COMMIT and not outcome.count(State.BLOCKED):
+                spool.remember_tree(repository.common, plan.subject)
+        except OSError as error:  # a folder that may only be read: what was found counts all the same
+            unkept = f"{error.filename}: {error.strerror}"
+    return Ran(outcome=outcome, record=record, ending=ending, bypassed=plan.bypassed, what=plan.what, unkept=unkept)
 
 
 def _record(
