@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from wardship.services import alerts, detect, telemetry_refresh, usage
 from wardship.services.detect import Judged
 from wardship.store import alert_tables
 from wardship.store.db import Database
+from wardship.store.engine import Hindered
 from wardship.store.workspace import Workspace
 
 DAY = "2026-11-20"
@@ -226,6 +227,23 @@ def test_a_detection_that_fails_is_told_and_the_others_are_asked(ws: Workspace, 
     assert len(done.problems) == 1
     assert done.problems[0].startswith("broken: ")
     assert done.signals == 1
+
+
+def test_what_the_machine_fails_at_is_judged_the_next_time(ws: Workspace, tmp_path: Path) -> None:
+    """A disk that fails or is full for a minute costs no alert."""
+
+    class Torn(list[Detection]):
+        def __iter__(self) -> Iterator[Detection]:
+            for path in ws.tmp.rglob("event.parquet"):
+                path.unlink()
+            return super().__iter__()
+
+    one = detection(tmp_path, "reads", "e.service = 'a'")
+    publish(ws.db, ws.activity, events("03:00:00", service="a"))
+    with detect.alone(ws.db) as lease, pytest.raises(Hindered):
+        detect.judge(ws, [1], actor="test", lease=lease, detections=Torn([one]), policy=Policy())
+    assert (table(ws, "signal"), detect.unjudged(ws.db)) == ([], [1])
+    assert judge(ws, one).signals == 1
 
 
 def test_only_one_process_judges(ws: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from wardship.model.errors import Unavailable
 from wardship.model.facts import FACTS, Snapshot
 from wardship.sdk.fact_query import compile_query
 from wardship.store.clickhouse import ClickHouseEngine
-from wardship.store.engine import DuckDbEngine, PostgresEngine, read_table
+from wardship.store.engine import DuckDbEngine, Hindered, PostgresEngine, read_table
 from wardship.store.facts import write_rows
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
@@ -123,6 +124,27 @@ def test_a_query_that_takes_too_long_is_stopped(snapshot: Snapshot) -> None:
 def test_a_query_that_needs_too_much_memory_is_stopped(snapshot: Snapshot) -> None:
     with DuckDbEngine(snapshot, memory_limit="64MB") as engine, pytest.raises(Unavailable, match=r"(?i)memory"):
         list(engine.query("SELECT list(range) FROM range(50000000) GROUP BY range % 2", {}))
+
+
+def test_a_full_disk_is_not_the_question_s_fault(snapshot: Snapshot, tmp_path: Path) -> None:
+    spill = tmp_path / "small"
+    spill.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(spill)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a small file system can be mounted by root only")
+    try:
+        with DuckDbEngine(snapshot, memory_limit="64MB", spill=spill) as engine, pytest.raises(Hindered):
+            list(engine.query("SELECT md5(range::VARCHAR) AS m FROM range(3000000) ORDER BY m", {}))
+    finally:
+        subprocess.run(["umount", str(spill)], check=True)
+
+
+def test_what_a_log_says_is_not_taken_for_a_full_disk(snapshot: Snapshot) -> None:
+    with DuckDbEngine(snapshot) as engine, pytest.raises(Unavailable) as told:
+        list(engine.query("SELECT CAST('failed to offload' AS INT)", {}))
+    assert not isinstance(told.value, Hindered)
 
 
 def test_a_table_is_read_as_it_stands(snapshot: Snapshot) -> None:

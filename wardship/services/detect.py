@@ -44,7 +44,7 @@ from wardship.sdk.rule import load_own
 from wardship.services import detect_tables
 from wardship.store import alert_tables, leases, sql, telemetry_tables
 from wardship.store.db import Database, Write
-from wardship.store.engine import DuckDbEngine
+from wardship.store.engine import DuckDbEngine, Hindered
 from wardship.store.leases import Lease
 from wardship.store.workspace import Workspace
 
@@ -229,7 +229,10 @@ class _Context:
 def _hits(
     engine: DuckDbEngine, detections: Sequence[Detection], context: _Context, done: Judged, as_of: datetime
 ) -> list[tuple[Hit, Detection]]:
-    """What every detection answers. One that fails is told, and does not keep the others from answering."""
+    """What every detection answers. One that fails is told, and does not keep the others from answering.
+
+    Raises Hindered where it is the machine that fails: nothing is judged then, and everything the next time.
+    """
     found: list[tuple[Hit, Detection]] = []
     parameters = context.policy.parameters(as_of)
     for one in detections:
@@ -242,6 +245,8 @@ def _hits(
                     )
                     break
                 mine.append((_hit(one, dict(zip(one.compiled.columns, row, strict=True))), one))
+        except Hindered:
+            raise
         except Error as error:
             done.problems.append(f"{one.id}: {error.message}")
             continue

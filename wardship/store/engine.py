@@ -77,6 +77,10 @@ class Engine(Protocol):
     ) -> bool | None: ...
 
 
+class Hindered(Unavailable):
+    """The machine failed, not the question: a file that cannot be read, a full disk. Asked again it may answer."""
+
+
 class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
     """DuckDB in this process, over Parquet files. `timeout_s` bounds one query.
 
@@ -93,6 +97,7 @@ class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
 
         self._timeout_s = timeout_s
         self._error = duckdb.Error
+        self._hindered = (duckdb.IOException, duckdb.OutOfMemoryException)
         self._db: duckdb.DuckDBPyConnection = duckdb.connect(
             config={
                 "memory_limit": memory_limit,
@@ -121,9 +126,14 @@ class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
             while rows := cursor.fetchmany(_CHUNK):
                 yield from rows
         except self._error as error:
-            raise Unavailable(
-                _("DuckDB: %(error)s") % {"error": first_line(error)}, system="duckdb", operation="query"
-            ) from None
+            read, memory = self._hindered
+            # What memory could not hold found no room on the disk; without these words, the question asks too much.
+            full = isinstance(error, memory) and "failed to offload" in str(error)
+            said = _("DuckDB: %(error)s") % {"error": first_line(error)}
+            if full or isinstance(error, read):
+                advice = _("see that the disk of the workspace can be read and has room; then run this again")
+                raise Hindered(said, system="duckdb", operation="query", advice=advice) from None
+            raise Unavailable(said, system="duckdb", operation="query") from None
         finally:
             watch.cancel()
             cursor.close()
