@@ -1,7 +1,8 @@
 """One judging in a process of its own that is killed with SIGKILL at a transaction's edge.
 
 `killed.py WORKSPACE N WHAT`: N counts the edges (before and after each commit) until the kill; 0 = none. WHAT is
-`facts` (rules ask them) or `events` (detections ask them). Prints "done" when it was not killed.
+`facts` (rules ask them), `events` (detections ask them) or `both`. Prints "done" when it was not killed, and the edges
+that it passed.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ def main(folder: str, edge: int, what: str) -> None:
     with Workspace.open(Path(folder), clock=lambda: NOW) as ws:
         # A kill must go in on both sides of the commit itself, and no event of SQLAlchemy comes after it.
         sa.engine.default.DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]  # this process only
-        if what == "events":
-            telemetry_refresh.refresh(ws, actor="test", facts=False)
+        if what in ("events", "both"):
+            telemetry_refresh.refresh(ws, actor="test", facts=what == "both")
         else:
             evaluate.CHUNK = 2  # findings of one rule take several transactions
             evaluate.evaluate(ws, actor="test", scan_seq=1)
-    print("done")
+    print("done", edge - left[0])
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from tests.conftest import NOW, ROOT
 from tests.lake import publish
 from wardship.services import usage
 from wardship.store import alert_tables
+from wardship.store.facts import latest_snapshot
 from wardship.store.workspace import SETTINGS_FILE, Workspace
 
 
@@ -30,10 +31,10 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def refresh(folder: Path, edge: int) -> bool:
-    """Refreshes in another process, killed at `edge`; True when it came to its end."""
+def refresh(folder: Path, edge: int, what: str = "events") -> int:
+    """Refreshes in another process, killed at `edge`; the edges that it passed, 0: it was killed."""
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.services.killed", str(folder), str(edge), "events"],
+        [sys.executable, "-m", "tests.services.killed", str(folder), str(edge), what],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -41,7 +42,7 @@ def refresh(folder: Path, edge: int) -> bool:
         check=False,
     )
     assert ran.returncode in (0, -9), ran.stderr
-    return "done" in ran.stdout
+    return int(ran.stdout.split()[1]) if ran.stdout else 0
 
 
 def told(folder: Path) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]], int]:
@@ -65,3 +66,21 @@ def test_killed_twice_and_run_again_it_has_judged_everything_once(tmp_path: Path
     signals, _alerts, batch = told(folder)
     assert batch == 3
     assert sum(row["events"] for row in signals if row["detection"] == "use_after_inactivity") == 2
+
+
+def facts(folder: Path) -> str | None:
+    """The id of the newest facts; None: there are none yet."""
+    with Workspace.open(folder, clock=lambda: NOW) as ws:
+        newest = latest_snapshot(ws.db, ws.facts)
+        return newest.id if newest is not None else None
+
+
+def test_facts_that_a_killed_run_owed_are_written_by_the_next(tmp_path: Path) -> None:
+    """Nothing is left to be judged then, and still the facts do not know of the use."""
+    folder = made(tmp_path / "killed")
+    judging = refresh(made(tmp_path / "whole"), 0)
+    assert refresh(folder, judging + 1, "both") == 0
+    assert told(folder)[2] == 3  # all was judged and counted
+    assert facts(folder) is None
+    assert refresh(folder, 0, "both")
+    assert facts(folder) is not None

@@ -4,11 +4,13 @@ The order is the point. A detection that asks "for the first time?" must ask a s
 about. So batches are taken in the order of their publication, in steps of one day where a log of many days was
 imported: what happened on its tenth day is compared with the nine before.
 
-Killed anywhere, the next refresh goes on: what was judged is on record and is merged first.
+Killed anywhere, the next refresh goes on: what was judged is on record and is merged first, and a file beside the facts
+says that they are older than what is known of use.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -23,6 +25,7 @@ from wardship.store.workspace import Workspace
 
 MOST_STEPS = 400
 """A backlog of more days is judged in larger steps."""
+_OWED = ".owed"  # in the folder of the facts: they are to be written anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,7 @@ class Refreshed:
 def refresh(
     ws: Workspace, *, actor: str, wait_s: float = 0.0, progress: Callable[[str], None] | None = None, facts: bool = True
 ) -> Refreshed:
-    """Judges the batches that are new, counts them into the state of use and, if there were any, writes the facts.
+    """Judges the batches that are new, counts them into the state of use and, if any came since, writes the facts.
 
     Raises Conflict when another process is at it for `wait_s` seconds: what was imported is kept, and judged then.
     """
@@ -50,15 +53,26 @@ def refresh(
         detections, judged.problems = detect.workspace_detections(ws) if todo else ([], [])
         policy = evaluate.workspace_policy(ws)
         if todo:
+            (ws.facts / _OWED).touch()
             old = _old(ws.db, todo[0][0], ws.db.clock() - timedelta(days=policy.alert_days))
         for number, batches in enumerate(todo, 1):
             if progress is not None:
                 progress(_("judging events, %(n)d of %(all)d") % {"n": number, "all": len(todo)})
             judged.add(detect.judge(ws, batches, actor=actor, lease=lease, detections=detections, policy=policy))
             state = usage.refresh(ws, until=batches[-1]).batch
-    if facts and todo:
+    since = _owed_since(ws) if facts else None
+    if since is not None:
         evaluate.again(ws, actor=actor)
-    return Refreshed(judged=judged, old=old, state=state, facts=bool(facts and todo))
+        if _owed_since(ws) == since:
+            (ws.facts / _OWED).unlink(missing_ok=True)
+    return Refreshed(judged=judged, old=old, state=state, facts=since is not None)
+
+
+def _owed_since(ws: Workspace) -> int | None:
+    """When it was last said that the facts are to be written anew; None: they need not."""
+    with contextlib.suppress(FileNotFoundError):
+        return (ws.facts / _OWED).stat().st_mtime_ns
+    return None
 
 
 def _old(db: Database, first: int, since: datetime) -> int:
@@ -74,6 +88,8 @@ def learn(ws: Workspace, *, actor: str, wait_s: float = 0.0) -> int:
     """
     with detect.alone(ws.db, wait_s=wait_s):
         batches = detect.unjudged(ws.db)
+        if batches:
+            (ws.facts / _OWED).touch()
         detect.skip(ws.db, batches, actor=actor)
         usage.refresh(ws, until=detect.last_judged(ws.db))  # what was published meanwhile is to be judged
     return len(batches)
