@@ -239,14 +239,14 @@ def _commands(left: Ran) -> None:
     left.command("audit", "export", str(out / "audit"))
     with App.open(left.workspace, clock=lambda: NOW) as app, app.facts() as facts:
         stories: list[str] = []
-        rules = load_rules()
+        rule_of = {rule.id: rule for rule in load_rules()}.get
         page = findings.page(app.db, limit=1_000)
         wanted = [row.uid for row in page]
         wanted += [row["uid"] for row in facts.rows("SELECT uid FROM secret UNION ALL SELECT uid FROM exposure")]
         wanted += [row["uid"] for row in facts.rows("SELECT uid FROM identity ORDER BY uid LIMIT 15")]
         for language in ("en", "es"):
             i18n.use_language(language)
-            stories += [repr(explain.explain(app.db, facts, uid, rules=rules, now=NOW)) for uid in wanted]
+            stories += [repr(explain.explain(app.db, facts, uid, rule_of=rule_of, now=NOW)) for uid in wanted]
             overview.write(app.workspace, facts).rename(out / f"overview.{language}.html")
         i18n.use_language(None)
         assert len(page) > 50

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.conftest import NOW
 from wardship.app import App
 from wardship.model.errors import ConfigError
 from wardship.sdk.i18n import use_language
-from wardship.services import evaluate, explain, listings
+from wardship.services import explain, listings, rule_folders
 from wardship.services.reading import Facts
 from wardship.services.story import Story
 from wardship.store.facts import write_rows
@@ -19,8 +20,8 @@ from wardship.store.facts import write_rows
 
 def story(app: App, wanted: str) -> Story:
     with app.facts() as facts:
-        rules = evaluate.workspace_rules(app.workspace)
-        return explain.explain(app.db, facts, wanted, rules=rules, now=app.clock())
+        rule_of = partial(rule_folders.rule_of, app.workspace)
+        return explain.explain(app.db, facts, wanted, rule_of=rule_of, now=app.clock())
 
 
 def lines(told: Story) -> dict[str, str]:
@@ -86,7 +87,7 @@ def test_no_other_consumer_is_said_only_of_a_log_that_holds_every_use(
     part = {"uid": "id_a", "identity_uid": "id_a", "authority": "aws:1", "native_id": "a", "presence": "present"}
     rows = {"identity": [one], "identity_part": [part], "log_coverage": [log]}
     with Facts(write_rows(tmp_path / "facts", rows, as_of=NOW)) as facts:
-        told = explain.identity(demo.db, facts, "id_a", rules=[], now=NOW)
+        told = explain.identity(demo.db, facts, "id_a", rule_of={}.get, now=NOW)
     assert f"other consumers: {said}" in lines(told)["consumers"]
 
 

@@ -22,6 +22,7 @@ from wardship.store.engine import DuckDbEngine
 from wardship.store.facts import write_rows
 
 RULES = load_rules()
+RULE_OF = {rule.id: rule for rule in RULES}.get
 KEY = {
     "uid": "cr_1",
     "identity_uid": "id_1",
@@ -59,7 +60,7 @@ def judged(database: Database, tmp_path: Path) -> Database:
 
 
 def test_one_finding_explained(judged: Database) -> None:
-    told = findings.explain(judged, finding_uid("credential_overdue_rotation", "cr_1"), RULES)
+    told = findings.explain(judged, finding_uid("credential_overdue_rotation", "cr_1"), RULE_OF)
     assert told.sentence == "access key 1 of bob; rm -rf ~ was last changed 1056 days ago; 180 days are allowed."
     assert (told.severity, told.confidence, told.state) == ("high", "confirmed", "open")
     assert told.rule_version.startswith("1-")
@@ -95,9 +96,9 @@ def test_the_sentence_is_in_one_language(judged: Database) -> None:
 
 def test_an_unknown_finding_or_rule_is_said_plainly(judged: Database) -> None:
     with pytest.raises(ConfigError, match="no finding is called 'fi_nope'"):
-        findings.explain(judged, "fi_nope", RULES)
+        findings.explain(judged, "fi_nope", RULE_OF)
     with pytest.raises(ConfigError, match="the rule credential_overdue_rotation of this finding is not here"):
-        findings.explain(judged, finding_uid("credential_overdue_rotation", "cr_1"), [])
+        findings.explain(judged, finding_uid("credential_overdue_rotation", "cr_1"), {}.get)
 
 
 def test_pages_give_every_finding_once_worst_first(judged: Database) -> None:

@@ -49,9 +49,9 @@ def test_postgresql_says_what_sqlite_says(demo: App, in_postgresql: App) -> None
     assert changes[0] == changes[1]
     assert audit.verify(in_postgresql.workspace).problems == []
     with in_postgresql.facts() as facts:
-        rules = evaluate.workspace_rules(in_postgresql.workspace)
+        rule_of = {rule.id: rule for rule in evaluate.workspace_rules(in_postgresql.workspace)}.get
         for row in listings.varied(listings.findings(in_postgresql.db, facts), of_each_rule=1, limit=3):
-            assert explain.explain(in_postgresql.db, facts, row["uid"], rules=rules, now=NOW).sections
+            assert explain.explain(in_postgresql.db, facts, row["uid"], rule_of=rule_of, now=NOW).sections
 
 
 def test_the_commands_work_on_postgresql(

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import NOW
 from wardship.model.errors import ConfigError
 from wardship.sdk.rule import BUILT_IN, load_rules
-from wardship.services.rule_folders import commit_of, commit_of_rule, rule_folders
+from wardship.services.rule_folders import commit_of, commit_of_rule, rule_folders, rule_of
 from wardship.store.workspace import Workspace
 
 
@@ -79,3 +79,19 @@ def test_the_default_folder_need_not_exist_and_a_named_one_must(
         pytest.raises(ConfigError, match=r"no folder .*nowhere"),
     ):
         rule_folders(ws)
+
+
+def test_a_rule_is_found_by_its_id_and_no_other_file_is_read(tmp_path: Path) -> None:
+    Workspace.create(tmp_path / "ws", clock=lambda: NOW).close()
+    with Workspace.open(tmp_path / "ws", clock=lambda: NOW) as ws:
+        (ws.path / "rules").mkdir()
+        text = (BUILT_IN / "owner_left.yaml").read_text("utf-8")
+        (ws.path / "rules" / "ours.yaml").write_text(text.replace("id: owner_left", "id: ours"), encoding="utf-8")
+        (ws.path / "rules" / "broken.yaml").write_text("id: [", encoding="utf-8")
+        assert [getattr(rule_of(ws, name), "id", None) for name in ("owner_left", "ours", "nobody")] == [
+            "owner_left",
+            "ours",
+            None,
+        ]
+        with pytest.raises(ConfigError, match=r"broken\.yaml"):
+            rule_of(ws, "broken")

@@ -8,6 +8,7 @@ A reader of the output who leaves early (`| head`) changes nothing: 0, or what w
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import traceback
@@ -20,6 +21,10 @@ from wardship.cli import kit
 from wardship.model.errors import Conflict, ConnectorError, DataError, Error
 from wardship.sdk.display import visible_lines
 from wardship.sdk.i18n import LANGUAGES, N_, _, speak_everywhere, use_language
+
+_OBJECTS_BEFORE_A_COLLECTION = 20_000
+"""Modules, commands and rows make many objects that stay: looking among them for garbage after every 700 new ones, as
+Python does by itself, costs a tenth of a command."""
 
 
 def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -110,6 +115,7 @@ for _part in (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
+    gc.set_threshold(_OBJECTS_BEFORE_A_COLLECTION, 10, 10)
     words = list(sys.argv[1:] if argv is None else argv)
     run = kit.Run()
     _choose_language(words)

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from wardship.cli import kit
@@ -111,12 +112,12 @@ def tell_story(run: Run, what: str, *, identity: bool = False) -> None:
     from wardship.services import evaluate, explain, inventory
 
     with opened(run) as app, app.facts() as facts:
-        rules = evaluate.workspace_rules(app.workspace)
+        rule_of = partial(rule_folders.rule_of, app.workspace)
         if identity:
             uid = inventory.find(facts, what)
-            story = explain.identity(app.db, facts, uid, rules=rules, now=app.clock(), plugins=app.plugins)
+            story = explain.identity(app.db, facts, uid, rule_of=rule_of, now=app.clock(), plugins=app.plugins)
         else:
-            story = explain.explain(app.db, facts, what, rules=rules, now=app.clock(), plugins=app.plugins)
+            story = explain.explain(app.db, facts, what, rule_of=rule_of, now=app.clock(), plugins=app.plugins)
     show_story(run, story)
 
 

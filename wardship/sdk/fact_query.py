@@ -25,6 +25,7 @@ from sqlglot import exp
 from sqlglot.errors import OptimizeError, ParseError, SqlglotError
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import traverse_scope
+from sqlglot.schema import MappingSchema
 
 from wardship.model.errors import ConfigError
 from wardship.model.facts import FACTS
@@ -122,6 +123,12 @@ class Language:
         return _SEQUENCE_FUNCTIONS if self.sequences else _FUNCTIONS
 
     @cached_property
+    def schema(self) -> MappingSchema:
+        """The tables as the resolver of columns takes them."""
+        tables: dict[str, object] = {table: dict(columns) for table, columns in self.tables.items()}
+        return MappingSchema(tables, dialect="duckdb")
+
+    @cached_property
     def allowed(self) -> frozenset[type[exp.Expr]]:
         if not self.sequences:
             return _ALLOWED
@@ -197,8 +204,7 @@ def _compiled(text: str, parameters: frozenset[str], language: Language) -> Fact
             raise ConfigError(_("a query is one SELECT and nothing else"), advice=_("write a single SELECT statement"))
         tree: exp.Expr = statements[0]
         _check(tree, parameters, language)
-        schema: dict[str, object] = {table: dict(columns) for table, columns in language.tables.items()}
-        tree = qualify(tree, schema=schema, dialect="duckdb", quote_identifiers=True)
+        tree = qualify(tree, schema=language.schema, dialect="duckdb", quote_identifiers=True)
         _check_reach(tree, language.tables)
         if whole := next((one for one in tree.find_all(exp.TableColumn)), None):
             raise _refused(whole, _("%(name)r is no column") % {"name": whole.name}, _("name a column of a fact table"))
@@ -206,7 +212,7 @@ def _compiled(text: str, parameters: frozenset[str], language: Language) -> Fact
         named = frozenset(placeholder.name for placeholder in tree.find_all(exp.Placeholder))
         tables = frozenset(table.name for table in tree.find_all(exp.Table)) & set(language.tables)
         uses = _uses(tree, language)
-        tree = tree.transform(_say_exactly)
+        tree = tree.transform(_say_exactly, copy=False)
     except SqlglotError as error:
         raise _not_understood(error) from None
     except RecursionError:

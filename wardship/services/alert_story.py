@@ -88,7 +88,7 @@ def story(ws: Workspace, facts: Facts, uid: str, detections: Sequence[Detection]
 def _identity(db: Database, facts: Facts, uid: str | None, now: datetime) -> Story | None:
     if uid is None or next(facts.rows("SELECT uid FROM identity WHERE uid = ?", [uid]), None) is None:
         return None
-    return explain.identity(db, facts, uid, rules=(), now=now)
+    return explain.identity(db, facts, uid, rule_of=lambda _rule: None, now=now)
 
 
 def _parts(known: Story | None, *wanted: str) -> list[Section]:

@@ -8,7 +8,7 @@ called unknown.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -25,29 +25,31 @@ from wardship.services.story import Section, Story
 from wardship.store.db import Database
 
 COLUMNS = (Column(name="section", label=N_("Section")), Column(name="text", label=N_("Text")))
+RuleOf = Callable[[str], Rule | None]
+"""Gives the rule of an id; None where it is not here."""
 _MOST_GRANTS = 25
 _MOST_CONSUMERS = 25
 
 
 def explain(
-    db: Database, facts: Facts, wanted: str, *, rules: Sequence[Rule], now: datetime, plugins: Sequence[str] = ()
+    db: Database, facts: Facts, wanted: str, *, rule_of: RuleOf, now: datetime, plugins: Sequence[str] = ()
 ) -> Story:
     """The story of a finding (by id), of a secret (by id), else of the identity that `wanted` names.
 
     Raises ConfigError for none of them.
     """
     if wanted.startswith("fi_"):
-        return finding(db, facts, wanted, rules, now)
+        return finding(db, facts, wanted, rule_of, now)
     if wanted.startswith(("se_", "ex_")):
         from wardship.services import leaks  # it tells in this module's words
 
         return leaks.story(facts, wanted)
-    return identity(db, facts, inventory.find(facts, wanted), rules=rules, now=now, plugins=plugins)
+    return identity(db, facts, inventory.find(facts, wanted), rule_of=rule_of, now=now, plugins=plugins)
 
 
-def finding(db: Database, facts: Facts, uid: str, rules: Sequence[Rule], now: datetime) -> Story:
+def finding(db: Database, facts: Facts, uid: str, rule_of: RuleOf, now: datetime) -> Story:
     """Everything about one finding. Raises ConfigError for an unknown id."""
-    told = findings.explain(db, uid, rules)
+    told = findings.explain(db, uid, rule_of)
     detail = (
         inventory.detail(facts, told.identity_uid) if told.identity_uid and _known(facts, told.identity_uid) else None
     )
@@ -89,16 +91,15 @@ def finding(db: Database, facts: Facts, uid: str, rules: Sequence[Rule], now: da
 
 
 def identity(
-    db: Database, facts: Facts, uid: str, *, rules: Sequence[Rule], now: datetime, plugins: Sequence[str] = ()
+    db: Database, facts: Facts, uid: str, *, rule_of: RuleOf, now: datetime, plugins: Sequence[str] = ()
 ) -> Story:
     """The whole story of one identity: what is wrong with it, what it may do, who answers, what breaks, what to do."""
     detail = inventory.detail(facts, uid)
     one = detail.identity
     found = list(listings.findings(db, facts, identity_uid=uid))
-    known = {rule.id: rule for rule in rules}
+    known = {name: rule_of(name) for name in {row["rule"] for row in found}}
     flagged = [
-        f"{word('severity', row['severity'])}: {_sentence(known.get(row['rule']), row)}  [{row['uid']}]"
-        for row in found
+        f"{word('severity', row['severity'])}: {_sentence(known[row['rule']], row)}  [{row['uid']}]" for row in found
     ]
     sections = [
         Section(id="what", title=_("What it is"), lines=_what(detail)),
@@ -111,9 +112,9 @@ def identity(
         Section(id="exposures", title=_("Where its secrets stand and should not"), lines=_exposures(detail)),
         *_context(detail, now),
     ]
-    worst = next((row for row in found if row["rule"] in known), None)
+    worst = next((row for row in found if known[row["rule"]]), None)
     if worst:
-        sections += _what_to_do(findings.explain(db, worst["uid"], rules))
+        sections += _what_to_do(findings.explain(db, worst["uid"], known.get))
     sections.append(Section(id="coverage", title=_("What could not be read"), lines=_unread(detail, plugins)))
     sections.append(
         Section(

@@ -7,7 +7,7 @@ evaluated", which is another thing than "none".
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -186,8 +186,9 @@ def page(
         ]
 
 
-def explain(db: Database, uid: str, rules: Sequence[Rule]) -> Explanation:
-    """Everything about one finding. `rules` is the catalogue; raises ConfigError for an unknown finding or rule."""
+def explain(db: Database, uid: str, rule_of: Callable[[str], Rule | None]) -> Explanation:
+    """Everything about one finding. `rule_of`: the rule of an id, None where it is not here. Raises ConfigError for an
+    unknown finding or rule."""
     table, version, register = tables.finding, tables.finding_version, tables.snapshot
     with db.read() as conn:
         row = conn.execute(sa.select(table).where(table.c.uid == uid)).first()
@@ -199,7 +200,7 @@ def explain(db: Database, uid: str, rules: Sequence[Rule]) -> Explanation:
             sa.select(version).where(version.c.uid == uid).order_by(version.c.recorded_at, version.c.id)
         ).all()
         as_of = conn.scalar(sa.select(register.c.created_at).where(register.c.id == row.snapshot_id))
-    rule = next((one for one in rules if one.id == row.rule), None)
+    rule = rule_of(row.rule)
     if rule is None:
         raise ConfigError(
             _("the rule %(rule)s of this finding is not here") % {"rule": row.rule},

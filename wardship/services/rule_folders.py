@@ -37,6 +37,17 @@ def rule_folders(ws: Workspace) -> list[Path]:
     return found
 
 
+def rule_of(ws: Workspace, rule_id: str) -> Rule | None:
+    """The rule of that id, of which alone the file is read; None: it is not here. Raises ConfigError for a bad file."""
+    from wardship.sdk.rule import BUILT_IN, load_rule
+
+    for folder in (BUILT_IN, *rule_folders(ws)):
+        path = folder / f"{rule_id}.yaml"
+        if path.is_file():
+            return load_rule(path)
+    return None
+
+
 def commit_of_rule(rule: Rule) -> str | None:
     """The commit of the repository that an own rule lies in; None for ours, and outside of a repository."""
     from wardship.sdk.rule import BUILT_IN

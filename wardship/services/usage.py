@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -27,6 +26,7 @@ from wardship.store import state, telemetry
 from wardship.store.engine import Engine, Table, duckdb_select
 from wardship.store.events import open_engine
 from wardship.store.state import Generation
+from wardship.store.work_folder import work_folder
 from wardship.store.workspace import Workspace
 
 _MAKING = state.Making(delta=lambda table, where: baseline.delta(table, where=where), merge=baseline.merge)
@@ -164,8 +164,8 @@ def pictures(workspace: Workspace, known: Generation, subject: Subject, as_of: d
         return []
     today = as_of.astimezone(UTC).date()
     with (
-        tempfile.TemporaryDirectory(dir=workspace.tmp) as folder,
-        _Asked(baselines(workspace, known, as_of, Path(folder))) as asked,
+        work_folder(workspace.tmp) as folder,
+        _Asked(baselines(workspace, known, as_of, folder)) as asked,
     ):
         chosen, parameters = _where(subject)
         found = asked.rows(f"SELECT * FROM actor_baseline WHERE {chosen} ORDER BY events DESC", parameters)
@@ -323,14 +323,15 @@ class _Asked(contextlib.AbstractContextManager["_Asked"]):
         import duckdb
 
         self._db = duckdb.connect(config={"threads": "2", "autoinstall_known_extensions": "false"})
-        for table in tables:
-            self._db.execute(f'CREATE VIEW "{table.name}" AS {duckdb_select(table)}')
+        self._unseen = {table.name: table for table in tables}  # a view opens its files, so it is made when asked for
 
     def __exit__(self, *_exc: object) -> None:
         self._db.close()
 
     def rows(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The rows with their names; instants are aware, in UTC."""
+        for name in self._unseen.keys() & set(re.findall(r"\w+", sql)):
+            self._db.execute(f'CREATE VIEW "{name}" AS {duckdb_select(self._unseen.pop(name))}')
         found = self._db.execute(sql, dict(parameters) or None)
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, map(_aware, row), strict=True)) for row in found.fetchall()]

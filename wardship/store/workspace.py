@@ -26,7 +26,6 @@ from wardship.config import Settings, is_reference, load_settings, parse_setting
 from wardship.model.errors import ConfigError
 from wardship.model.secret import Secret
 from wardship.sdk.i18n import _
-from wardship.secrets import fingerprint
 from wardship.store import checkpoint, keys, migrations
 from wardship.store.db import Database
 
@@ -170,6 +169,8 @@ class Workspace:
 
     def fingerprint(self, value: Secret) -> str:
         """The keyed fingerprint of a secret (`wardship.secrets.fingerprint`), its own in each workspace."""
+        from wardship.secrets import fingerprint  # with it comes the engine, which most commands do without
+
         return fingerprint(self.pepper(), value)
 
     def checkpoint(self) -> checkpoint.Checkpoint | None:
