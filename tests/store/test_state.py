@@ -217,6 +217,29 @@ def test_a_writer_that_lost_its_lease_publishes_nothing(ws: Workspace, clock: Cl
     assert usage.current(ws).number == 0
 
 
+def test_a_writer_that_slept_writes_nothing_over_what_another_published(ws: Workspace, clock: Clock) -> None:
+    publish(ws, day(1))
+    asked: list[str] = []
+
+    def slow(table: str, where: str) -> str:
+        asked.append(table)
+        if len(asked) == 2:  # it sleeps past its lease; another begins at the same generation, and ends
+            clock.now += leases.TTL
+            with ws.db.bookkeep() as conn:
+                leases.take(conn, state._LEASE, "another/1/x", clock())
+            clock.now += leases.TTL
+            publish(ws, day(2))
+            usage.refresh(ws)
+        return baseline.delta(table, where=where)
+
+    making = state.Making(delta=slow, merge=baseline.merge)
+    with pytest.raises(Conflict, match="taken over"):
+        state.advance(ws.db, ws.activity, ws.activity / "state", making, spill=ws.tmp)
+    known = usage.current(ws)
+    assert known.batch == 2
+    assert said(known) == said(usage.rebuild(ws))
+
+
 def test_a_database_older_than_the_state_makes_it_anew(ws: Workspace, clock: Clock) -> None:
     publish(ws, day(1))
     with sqlite3.connect(ws.path / "state.db") as db:

@@ -17,7 +17,6 @@ import duckdb
 
 from wardship.analysis import baseline, event
 from wardship.ingest.telemetry import addresses
-from wardship.ingest.telemetry.work_folder import work_folder
 from wardship.model.activity import ACTIVITY
 from wardship.model.alert import ChangeWindow
 from wardship.model.baseline import BASELINE, PEER_ACTION, SCORE
@@ -30,6 +29,7 @@ from wardship.store import state, telemetry
 from wardship.store.engine import Table, duckdb_select, first_line, tables_of
 from wardship.store.facts import latest_snapshot
 from wardship.store.rows import write_tables
+from wardship.store.work_folder import work_folder
 from wardship.store.workspace import Workspace
 
 

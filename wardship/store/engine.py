@@ -10,6 +10,7 @@ cluster and has the user's walls.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ import sqlalchemy as sa
 from wardship.model.errors import ConfigError, Unavailable
 from wardship.model.facts import FACTS, Snapshot
 from wardship.sdk.i18n import _
+from wardship.store.work_folder import work_folder
 
 if TYPE_CHECKING:
     import duckdb
@@ -84,8 +86,8 @@ class Hindered(Unavailable):
 class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
     """DuckDB in this process, over Parquet files. `timeout_s` bounds one query.
 
-    `spill`: a folder where a query larger than `memory_limit` may put what it cannot hold. None: such a query fails,
-    and nothing of the tables is written anywhere.
+    `spill`: a folder in which a query larger than `memory_limit` may put what it cannot hold, in one of its own that
+    goes with the process. None: such a query fails, and nothing of the tables is written anywhere.
     """
 
     dialect = "duckdb"
@@ -98,23 +100,28 @@ class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
         self._timeout_s = timeout_s
         self._error = duckdb.Error
         self._hindered = (duckdb.IOException, duckdb.OutOfMemoryException)
-        self._db: duckdb.DuckDBPyConnection = duckdb.connect(
-            config={
-                "memory_limit": memory_limit,
-                "threads": "2",
-                "temp_directory": str(spill or ""),
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-            }
-        )
-        files: list[str] = []
-        for table in tables_of(shown):
-            paths = [str(path) for path in table.files]
-            files += paths
-            self._db.execute(f'CREATE VIEW "{table.name}" AS {duckdb_select(table)}')
-        self._db.execute(f"SET allowed_paths = [{', '.join(map(literal, files))}]")
-        self._db.execute("SET enable_external_access = false")
-        self._db.execute("SET lock_configuration = true")
+        with contextlib.ExitStack() as held:
+            folder = held.enter_context(work_folder(spill)) if spill is not None else ""
+            self._db: duckdb.DuckDBPyConnection = held.enter_context(
+                duckdb.connect(
+                    config={
+                        "memory_limit": memory_limit,
+                        "threads": "2",
+                        "temp_directory": str(folder),
+                        "autoinstall_known_extensions": "false",
+                        "autoload_known_extensions": "false",
+                    }
+                )
+            )
+            files: list[str] = []
+            for table in tables_of(shown):
+                paths = [str(path) for path in table.files]
+                files += paths
+                self._db.execute(f'CREATE VIEW "{table.name}" AS {duckdb_select(table)}')
+            self._db.execute(f"SET allowed_paths = [{', '.join(map(literal, files))}]")
+            self._db.execute("SET enable_external_access = false")
+            self._db.execute("SET lock_configuration = true")
+            self._held = held.pop_all()
 
     def query(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
         cursor = self._db.cursor()
@@ -139,7 +146,7 @@ class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
             cursor.close()
 
     def __exit__(self, *_: object) -> None:
-        self._db.close()
+        self._held.close()
 
 
 class PostgresEngine(AbstractContextManager["PostgresEngine"]):

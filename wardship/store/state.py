@@ -1,7 +1,7 @@
 """The state of use (`wardship.model.baseline.STATE`) on disk: Parquet files, and a manifest of those that count.
 
     manifest.json                   the current generation: its files, and up to which batch of events they go
-    actor_network-000012.parquet    written by generation 12, never changed afterwards
+    actor_network-000012-...        written by generation 12, never changed afterwards
 
 A reader takes the manifest once and reads the files that it names; no reader waits for a writer. A writer makes files
 beside them, syncs them, and puts a new manifest in the place of the old: killed at any moment, it leaves the one or
@@ -21,9 +21,9 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import re
 import shutil
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -38,6 +38,7 @@ from wardship.store import leases, telemetry
 from wardship.store.db import Database
 from wardship.store.disk import sync
 from wardship.store.engine import Engine, Row, Table, duckdb_select, first_line, in_dialect, literal
+from wardship.store.work_folder import work_folder
 
 GRACE = timedelta(hours=1)
 FOLD = 8
@@ -47,7 +48,7 @@ MOST_ROWS = 4_000_000
 _DAY_ROWS = 1_000
 _MANIFEST = "manifest.json"
 _LEASE = "usage-state"
-_FILE = re.compile(r"[a-z_]+-(\d{6,})(?:-\d+)?\.parquet")
+_FILE = re.compile(r"[a-z_]+-(\d{6,})(?:-[0-9a-f]{8})?(?:-\d+)?\.parquet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +145,7 @@ def advance(
 ) -> Generation:
     """Brings the state up to batch `until` (None: the newest), and returns what counts then.
 
-    `lake` is the folder of the telemetry files; `spill` one where DuckDB may put what `memory_mb` cannot hold.
+    `lake` is the folder of the telemetry files; in `spill` is a folder of its own for what `memory_mb` cannot hold.
     `afresh`: from nothing, as it also happens where the database is older than the state (it was restored from a
     backup). Raises Conflict when another process is at it.
     """
@@ -158,8 +159,8 @@ def advance(
         elif last <= before.batch:
             return before
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _Duck(memory_mb, spill / f"state-{os.getpid()}") as duck:
-            made = _Maker(before, making, duck)
+        with work_folder(spill) as work, _Duck(memory_mb, work / "spill") as duck:
+            made = _Maker(before, making, duck, work)
             new = telemetry.live_files(db, batches_after=before.batch)
             for group in _groups([one for one in new if one.batches[0] <= last]):
                 hold()
@@ -290,11 +291,17 @@ class _Duck(contextlib.AbstractContextManager["_Duck"]):
 
 
 class _Maker:
-    """Makes the files of the next generation, step by step. `files` are those that count after what was added."""
+    """Makes the files of the next generation, step by step. `files` are those that count after what was added.
 
-    def __init__(self, before: Generation, making: Making, duck: _Duck) -> None:
+    No two writers give a file the same name: one that sleeps past its lease and goes on writes nothing over what
+    another has published meanwhile.
+    """
+
+    def __init__(self, before: Generation, making: Making, duck: _Duck, work: Path) -> None:
         self._folder = before.folder
+        self._work = work
         self._number = before.number + 1
+        self._writer = uuid.uuid4().hex[:8]
         self._made = 0
         self._making = making
         self._duck = duck
@@ -310,12 +317,8 @@ class _Maker:
             return
         with self._making.elsewhere(events) as engine:
             for table in STATE:
-                fetched = self._folder / f".fetched-{os.getpid()}.jsonl"
-                try:
-                    rows = engine.query(in_dialect(self._making.delta(table, where), engine.dialect), {})
-                    self._add(table, _spooled(rows, table, fetched))
-                finally:
-                    fetched.unlink(missing_ok=True)
+                rows = engine.query(in_dialect(self._making.delta(table, where), engine.dialect), {})
+                self._add(table, _spooled(rows, table, self._work / "fetched.jsonl"))
                 hold()
 
     def _add(self, table: str, delta: str) -> None:
@@ -353,7 +356,7 @@ class _Maker:
     def _write(self, table: str, rows: str, *, level: int) -> StateFile:
         """The rows, sorted by whom they are of, as a synced file at its place."""
         self._made += 1
-        path = self._folder / f"{table}-{self._number:06}-{self._made}.parquet"
+        path = self._folder / f"{table}-{self._number:06}-{self._writer}-{self._made}.parquet"
         order = "source, day" if table == "log_day" else "authority, actor_id"
         written = self._duck.run(
             f"COPY (SELECT * FROM ({rows}) AS made ORDER BY {order}) TO {literal(str(path))}"  # noqa: S608 - our own

@@ -39,7 +39,7 @@ def open_staging(ws: Workspace) -> Iterator[Staging]:
     """A place where batches are made, with the workspace's settings."""
     from wardship.ingest.telemetry.addresses import Addresses
     from wardship.ingest.telemetry.staging import Staging
-    from wardship.ingest.telemetry.work_folder import work_folder
+    from wardship.store.work_folder import work_folder
 
     settings = ws.settings.telemetry
     with (

@@ -15,11 +15,11 @@ from datetime import date, timedelta
 import duckdb
 
 from wardship.ingest.telemetry.staging import configured, describe, write_parquet
-from wardship.ingest.telemetry.work_folder import work_folder
 from wardship.model.activity import ACTIVITY
 from wardship.store import telemetry
 from wardship.store.engine import literal
 from wardship.store.telemetry import LiveFile
+from wardship.store.work_folder import work_folder
 from wardship.store.workspace import Workspace
 
 

@@ -1,4 +1,4 @@
-"""A folder for one import's temporary files, which goes with the process: killed, the next one clears it away."""
+"""A folder for temporary files that goes with the process: killed, the next one clears it away."""
 
 from __future__ import annotations
 
@@ -23,13 +23,22 @@ def work_folder(tmp: Path) -> Iterator[Path]:
     _clear(tmp)
     folder = tmp / f"{_PREFIX}{uuid.uuid4().hex[:16]}"
     lock = folder.with_suffix(_LOCK)
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = _locked(lock)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         folder.mkdir(mode=0o700)
         yield folder
     finally:
         _remove(lock)
+        os.close(handle)
+
+
+def _locked(lock: Path) -> int:
+    """A new file, locked. Who clears away may have been quicker, and taken it for one that was left: then another."""
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle
         os.close(handle)
 
 
@@ -44,7 +53,8 @@ def _clear(tmp: Path) -> None:
         except BlockingIOError:
             continue
         else:
-            _remove(lock)
+            if os.fstat(handle).st_nlink:  # else another was quicker, and the name may be somebody's again
+                _remove(lock)
         finally:
             os.close(handle)
 
