@@ -101,6 +101,18 @@ def test_who_acts_in_a_log_that_does_not_say_whose_it_is_joins_nothing_and_recon
     assert "--authority" not in run("telemetry", "reconcile", "--never-seen", "-w", "w").err
 
 
+def test_empty_files_and_folders_are_not_taken_for_a_log_in_which_nothing_happened(
+    run: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "logs").mkdir()
+    done = run("telemetry", "import", "auto", tmp_path / "logs", "-w", "w")
+    assert (done.code, "There is no file. Next: " in done.err) == (0, True)
+    (tmp_path / "logs" / "a.json").touch()
+    for words in (("-w", "w"), ("--dry-run",)):
+        done = run("telemetry", "import", "auto", tmp_path / "logs", *words)
+        assert (done.code, "a.json is empty" in done.err, "There is no file" in done.err) == (0, True, False)
+
+
 def test_lists_and_upkeep(run: Command, log: Path) -> None:
     assert "aws.cloudtrail" in run("telemetry", "sources").out
     assert run("init", "-w", "w").code == 0

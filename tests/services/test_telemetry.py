@@ -42,6 +42,17 @@ def test_a_window_counts_once_every_file_was_read(tmp_path: Path) -> None:
         assert telemetry.windows(ws.db) == [window]
 
 
+def test_files_without_an_event_are_not_taken_as_a_complete_log(tmp_path: Path) -> None:
+    empty, wrong = tmp_path / "empty.json", tmp_path / "readme.txt"
+    empty.touch()
+    wrong.write_text("no log at all")
+    window = service.window_of("aws.cloudtrail", "aws:1", *SPAN, actor="me")
+    with Workspace.create(tmp_path / "w", clock=lambda: NOW) as ws:
+        for path in (empty, wrong, tmp_path / "w"):
+            service.load(ws, [path], "aws.cloudtrail", actor="me", window=window)
+        assert telemetry.windows(ws.db) == []
+
+
 def test_half_a_word_is_refused() -> None:
     assert service.window_of("aws.cloudtrail", None, None, None, actor="me") is None
     for words in (("aws:1", SPAN[0], None), ("aws:1", SPAN[1], SPAN[0]), ("one", *SPAN)):

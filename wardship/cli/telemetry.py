@@ -111,8 +111,8 @@ def _add_import(telemetry: kit.Group) -> None:
                     work.judge_events(run, app, line)
                 leaving, keep = service.leaving(app.workspace), app.workspace.settings.telemetry.keep_days
             line.clear()
-        if window is not None and (done.broken or done.unknown):
-            run.warn(_("Not taken as complete: not every file could be read to its end."))
+        if window is not None and not done.whole:
+            run.warn(_("Not taken as complete: not every file could be read to its end, or no event was in them."))
         if leaving:
             run.warn(
                 _("%(n)s events are older than %(days)s days: the worker removes them. What they taught stays.")
@@ -253,6 +253,7 @@ def _tell_imported(run: Run, done: Imported) -> int:
             "duplicates": format_number(done.duplicates),
         }
     )
+    _tell_nothing(run, done, done.known)
     if done.skipped:
         run.note(_("%(n)s records are no events of interest.") % {"n": format_number(done.skipped)})
     if done.quarantined:
@@ -274,6 +275,7 @@ def _tell_tried(run: Run, tried: Tried) -> int:
             "skipped": format_number(tried.skipped),
         }
     )
+    _tell_nothing(run, tried)
     for name, count in sorted(tried.sources.items()):
         run.say(_("  %(source)s: %(n)s files") % {"source": name, "n": format_number(count)})
     if tried.first_at is not None and tried.last_at is not None:
@@ -283,6 +285,15 @@ def _tell_tried(run: Run, tried: Tried) -> int:
     _tell_files(run, tried.broken, tried.unknown)
     _tell_drift(run, tried.drift)
     return kit.DONE if tried.complete else kit.INCOMPLETE
+
+
+def _tell_nothing(run: Run, done: Imported | Tried, known: int = 0) -> None:
+    """Empty files and folders are no error, but nobody should take them for a log in which nothing happened."""
+    for name in done.empty[:_SHOWN]:
+        run.warn(_("  %(file)s is empty") % {"file": visible(name, 200)})
+    _tell_more(run, len(done.empty))
+    if not (done.files or known or done.empty or done.broken or done.unknown):
+        run.warn(_("There is no file. Next: name the file, or the folder that the logs are in"))
 
 
 def _tell_reasons(run: Run, reasons: Counter[str]) -> None:
@@ -297,11 +308,14 @@ def _tell_reasons(run: Run, reasons: Counter[str]) -> None:
 
 def _tell_files(run: Run, broken: Sequence[tuple[str, str]], unknown: Sequence[str]) -> None:
     for name, why in broken[:_SHOWN]:
-        words = {"file": visible(name, 200), "why": visible(why, 200)}
+        words = {"file": visible(name, 200), "why": visible(_(why), 200)}
         run.warn(_("  %(file)s could not be read to its end: %(why)s") % words)
     if broken:
         _tell_more(run, len(broken))
-        run.warn(_("Next: %(advice)s") % {"advice": _("fetch those files again and import them; nothing is doubled")})
+        run.warn(
+            _("Next: %(advice)s")
+            % {"advice": _("make them readable, or fetch them again, and import them; nothing is doubled")}
+        )
     for name in unknown[:_SHOWN]:
         run.warn(_("  %(file)s is no log that is known here") % {"file": visible(name, 200)})
     if unknown:

@@ -78,12 +78,12 @@ def load(
     window: Window | None = None,
 ) -> Imported:
     """Imports files and folders. `window`: what whoever imports says to be complete by them; it counts once all of
-    them were read to their end.
+    them were read to their end and held an event.
 
     Raises ConfigError for what is not there, Unavailable when there is no room.
     """
     done = importer.import_paths(ws, paths, source, actor=actor, stdin=stdin, watch=watch)
-    if window is not None and not done.broken and not done.unknown:
+    if window is not None and done.whole:
         importer.declare(ws, window, actor=actor)
     return done
 

@@ -6,7 +6,9 @@ import gzip
 import io
 import itertools
 import json
+import os
 import random
+import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 
 from tests.ingest.telemetry.tiny import START, Tiny, TinyProjected, record, rows, uids, write
 from wardship.ingest.telemetry import batch, blocks
-from wardship.ingest.telemetry.importer import Advance, Imported, import_paths
+from wardship.ingest.telemetry.importer import Advance, Imported, import_paths, try_paths
 from wardship.model.activity import Activity
 from wardship.model.errors import ConfigError, DataError
 from wardship.sdk.connector import Drift
@@ -152,6 +154,34 @@ def test_a_path_that_is_not_there_is_refused_before_anything_is_read(ws: Workspa
     with pytest.raises(ConfigError):
         load(ws, log, tmp_path / "absent")
     assert telemetry.inputs(ws.db) == []
+
+
+def test_what_may_not_be_looked_at_is_told_and_the_rest_is_read(ws: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log = write(folder / "a.jsonl", [record(0)])
+    refused = Path(folder, "x" * 300)  # no file system takes such a name: it refuses, whoever asks
+    done = load(ws, refused, folder)
+    assert (done.events, [name for name, _why in done.broken]) == (1, [str(refused)])
+    assert not done.complete
+    tried = try_paths([refused, log], Tiny(), folder=tmp_path)
+    assert (tried.events, [name for name, _why in tried.broken]) == (1, [str(refused)])
+
+
+def test_a_folder_below_that_may_not_be_listed_is_told(ws: Workspace, tmp_path: Path) -> None:
+    top = tmp_path / "logs"
+    top.mkdir()
+    at = os.open(top, os.O_RDONLY)
+    for _level in range(22):  # deeper than a path may be long: its folders are there, and cannot be listed by anybody
+        os.mkdir("d" * 200, dir_fd=at)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    ((name, why),) = load(ws, top).broken
+    assert name.startswith(str(top))
+    assert why
+    shutil.rmtree(top)
 
 
 def test_a_projection_that_loses_rows_is_not_believed(ws: Workspace, tmp_path: Path) -> None:

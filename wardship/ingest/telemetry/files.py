@@ -32,24 +32,30 @@ class LogFile:
     size_bytes: int
 
 
-def log_files(paths: Sequence[Path], stdin: BinaryIO, folder: Path) -> list[LogFile]:
-    """The files that `paths` name, each once. Standard input is copied into `folder`. Raises ConfigError for a path
-    that is not there."""
+def log_files(paths: Sequence[Path], stdin: BinaryIO, folder: Path) -> tuple[list[LogFile], list[tuple[str, str]]]:
+    """The files that `paths` name, each once; and (path, why) of what may not be looked into. Standard input is copied
+    into `folder`. Raises ConfigError for a path that is not there."""
     found: dict[Path, LogFile] = {}
+    unreadable: list[tuple[str, str]] = []
     for path in paths:
         if path == _STDIN:
             copied = folder / "stdin"
             _copy(stdin, copied)
             found.setdefault(copied, LogFile(name="-", path=copied, size_bytes=copied.stat().st_size))
             continue
-        if not path.exists():
+        try:
+            there = path.exists()
+        except OSError as error:
+            unreadable.append((str(path), error.strerror or ""))
+            continue
+        if not there:
             raise ConfigError(
                 _("there is no file %(path)s") % {"path": visible(str(path), 300)},
                 advice=_("name files or folders; - reads standard input"),
             )
-        for each in _below(path):
-            found.setdefault(each, LogFile(name=str(each), path=each, size_bytes=each.stat().st_size))
-    return list(found.values())
+        for each in _below(path, unreadable):
+            found.setdefault(each.path, each)
+    return list(found.values()), unreadable
 
 
 def digest_of(file: LogFile) -> str:
@@ -58,20 +64,27 @@ def digest_of(file: LogFile) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _below(path: Path) -> Iterator[Path]:
+def _below(path: Path, unreadable: list[tuple[str, str]]) -> Iterator[LogFile]:
     if not path.is_dir():
-        if path.is_file():
-            yield path
+        yield from _file(path, unreadable)
         return
-    for folder, names, files in os.walk(path):
+    for folder, names, files in os.walk(
+        path, onerror=lambda error: unreadable.append((str(error.filename), error.strerror or ""))
+    ):
         if SETTINGS_FILE in files:
             names.clear()
             continue
         names.sort()
         for name in sorted(files):
-            each = Path(folder, name)
-            if each.is_file():
-                yield each
+            yield from _file(Path(folder, name), unreadable)
+
+
+def _file(path: Path, unreadable: list[tuple[str, str]]) -> Iterator[LogFile]:
+    try:
+        if path.is_file():
+            yield LogFile(name=str(path), path=path, size_bytes=path.stat().st_size)
+    except OSError as error:
+        unreadable.append((str(path), error.strerror or ""))
 
 
 def _copy(stdin: BinaryIO, target: Path) -> None:

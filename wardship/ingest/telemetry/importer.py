@@ -64,6 +64,7 @@ class Imported:
     reasons: Counter[str] = field(default_factory=Counter)
     broken: list[tuple[str, str]] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)  # files without a byte
     sources: Counter[str] = field(default_factory=Counter)  # files of each
     drift: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -74,6 +75,11 @@ class Imported:
     @property
     def complete(self) -> bool:
         return not (self.reasons or self.broken or self.unknown)
+
+    @property
+    def whole(self) -> bool:
+        """Whether there was a log at all, and all of it was read: only then may somebody say that it is complete."""
+        return bool(self.events or self.duplicates or self.known) and not (self.broken or self.unknown)
 
     def count(self, done: Published) -> None:
         self.events += done.events
@@ -98,8 +104,10 @@ def import_paths(
     """
     sources = _sources(source)
     with open_staging(ws) as place:
-        files = log_files(paths, stdin or sys.stdin.buffer, place.folder)
+        files, unreadable = log_files(paths, stdin or sys.stdin.buffer, place.folder)
         work = _Import(ws, place, sources, actor)
+        work.told.broken += unreadable
+        work.told.empty += [one.name for one in files if not one.size_bytes]
         work.watch(watch, total_bytes=sum(one.size_bytes for one in files))
         for first in range(0, len(files), _AT_ONCE):
             work.read(files[first : first + _AT_ONCE])
@@ -170,6 +178,7 @@ class Tried:
     reasons: Counter[str] = field(default_factory=Counter)
     broken: list[tuple[str, str]] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)  # files without a byte
     sources: Counter[str] = field(default_factory=Counter)
     drift: Counter[tuple[str, str]] = field(default_factory=Counter)
     first_at: datetime | None = None
@@ -197,8 +206,8 @@ def try_paths(
 ) -> Tried:
     """Parses files as an import would, and keeps nothing. `folder` is for a copy of standard input."""
     sources = _sources(source)
-    files = log_files(paths, stdin or sys.stdin.buffer, folder)
-    told, drift = Tried(), DriftLog()
+    files, unreadable = log_files(paths, stdin or sys.stdin.buffer, folder)
+    told, drift = Tried(broken=unreadable, empty=[one.name for one in files if not one.size_bytes]), DriftLog()
     total, done = sum(one.size_bytes for one in files), 0
     for file in files:
         chosen = sources[0] if len(sources) == 1 else claimed_by(file.path, file.name, sources)

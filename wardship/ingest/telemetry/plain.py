@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from wardship.model.errors import ConfigError, DataError
-from wardship.sdk.i18n import _
+from wardship.sdk.i18n import N_, _
 
 MAX_RATIO = 250  # logs shrink to a tenth or a fiftieth
 _RATIO_FREE_BYTES = 64 * 1024 * 1024  # below it nobody cares
@@ -69,7 +69,7 @@ def _gunzip(stream: IO[bytes]) -> Iterator[bytes]:
                 yield unpacked
             piece = engine.unused_data if engine.eof else b""
     if not engine.eof:
-        raise Broken("the gzip data ends in the middle")
+        raise Broken(N_("the gzip data ends in the middle"))
 
 
 def _unzstd(stream: IO[bytes]) -> Iterator[bytes]:

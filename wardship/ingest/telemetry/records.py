@@ -28,6 +28,7 @@ import orjson
 
 from wardship.ingest.telemetry.plain import Broken, text_pieces
 from wardship.model.errors import DataError
+from wardship.sdk.i18n import N_
 
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 _WHOLE_BYTES = 16 * 1024 * 1024  # a document up to this size is read at once, which is quicker
@@ -409,7 +410,7 @@ def _items(text: _Text, keys: Sequence[str]) -> Iterator[Raw]:
     text.take()
     while (char := text.peek()) != "]":
         if char is None:
-            raise Broken("the list of records ends in the middle")
+            raise Broken(N_("the list of records ends in the middle"))
         yield from unfold(text.value(), keys)
     text.take()
 
@@ -426,10 +427,10 @@ def _object(text: _Text, keys: Sequence[str]) -> Iterator[Raw]:
     text.take()
     while (char := text.peek()) != "}":
         if char is None:
-            raise Broken("the object ends in the middle")
+            raise Broken(N_("the object ends in the middle"))
         name = text.value()
         if text.peek() != ":":
-            raise Broken("not JSON from here on")
+            raise Broken(N_("not JSON from here on"))
         text.take()
         if name in keys and text.peek() == "[":
             listed = True
