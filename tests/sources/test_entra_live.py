@@ -20,7 +20,7 @@ from wardship.sdk.registry import source
 from wardship.sdk.source import LiveLog, LiveSource
 from wardship.services import telemetry_sync
 from wardship.sim.entra import READER_ROLES, EntraTenant
-from wardship.sim.entra_logs import sign_in, stamp
+from wardship.sim.entra_logs import pack, sign_in, stamp
 from wardship.store import telemetry
 
 SUBSCRIPTION = "77777777-aaaa-4aaa-8aaa-777777777777"
@@ -116,6 +116,76 @@ def test_the_activity_log_of_each_subscription_is_read(contract: Held, tenant: E
     with pytest.raises(MissingScope) as refused:
         list(log.fetch(stream, NOW - DAY, NOW))
     assert refused.value.scope == "Reader"
+
+
+OFFICE_APP = "c5393580-f805-4401-95e8-94b7a6ef2fc2"  # the Office 365 Management APIs, in every tenant
+DIRECTORY = "Audit.AzureActiveDirectory"
+
+
+def m365(tenant: EntraTenant, *, permission: str = "ActivityFeed.Read") -> LiveLog:
+    connection = tenant.connection()
+    client = tenant.sp_of(connection.settings["client_id"])
+    assert client is not None
+    if permission:
+        tenant.grant_app_role(client["id"], permission, resource=OFFICE_APP)
+    return opened("m365.audit", connection)
+
+
+def office_event(tenant: EntraTenant, at: datetime, name: str) -> dict[str, Any]:
+    return {
+        "Id": name,
+        "CreationTime": stamp(at).rstrip("Z"),
+        "Operation": "Add service principal.",
+        "OrganizationId": tenant.tenant_id,
+        "RecordType": 8,
+        "ResultStatus": "Success",
+        "UserType": 0,
+        "UserId": "ana@acme.example",
+        "UserKey": "1003",
+        "Workload": "AzureActiveDirectory",
+    }
+
+
+def test_the_audit_log_of_microsoft_365_is_read_blob_by_blob(tenant: EntraTenant) -> None:
+    tenant.page_cap = 2
+    for day in range(9):
+        at = NOW - day * DAY - timedelta(hours=1)
+        pack(tenant, DIRECTORY, at, office_event(tenant, at, f"a{day}"), office_event(tenant, at, f"b{day}"))
+    for minute in range(5):
+        pack(tenant, DIRECTORY, NOW - timedelta(minutes=minute + 1), office_event(tenant, NOW, f"m{minute}"))
+    log = m365(tenant)
+    assert {one.whole_days for one in log.streams()} == {7}, "nothing older is handed out"
+    found = read("m365.audit", log, DIRECTORY, NOW - 30 * DAY, NOW)
+    assert len({one.uid for one in found}) == len(found) == 7 * 2 + 5
+    assert {one.account for one in found} == {tenant.tenant_id}
+    assert log.stats.api_calls > 7
+
+
+def test_what_expired_since_it_was_listed_is_named_and_the_rest_is_read(tenant: EntraTenant) -> None:
+    early, late = NOW - timedelta(hours=3), NOW - timedelta(hours=1)
+    pack(tenant, DIRECTORY, early, office_event(tenant, early, "gone"), expires=timedelta(hours=1))
+    pack(tenant, DIRECTORY, late, office_event(tenant, late, "there"))
+    log = m365(tenant)
+    (stream,) = [one for one in log.streams() if one.name == DIRECTORY]
+    pages = list(log.fetch(stream, NOW - DAY, NOW))
+    assert [item["Id"] for page in pages for item in page.items] == ["there"]
+    assert [one.reason for page in pages for one in page.problems] == ["not_visible"]
+
+
+def test_content_without_a_subscription_a_right_or_a_reachable_api_is_told_apart(tenant: EntraTenant) -> None:
+    pack(tenant, DIRECTORY, NOW, office_event(tenant, NOW, "x"))
+    with pytest.raises(NotVisible, match="no subscription") as refused:
+        read("m365.audit", m365(tenant), "Audit.Exchange", NOW - DAY, NOW)
+    assert "subscriptions/start" in refused.value.advice
+    with pytest.raises(NotVisible, match="access token"):
+        list(opened("m365.audit", tenant.connection(access_token="sim:")).streams())
+    with pytest.raises(NotVisible, match="cloud"):
+        list(opened("m365.audit", tenant.connection(cloud="china")).streams())
+    tenant = EntraTenant(clock=SimClock(NOW))
+    pack(tenant, DIRECTORY, NOW, office_event(tenant, NOW, "x"))
+    with pytest.raises(MissingScope) as missing:
+        read("m365.audit", m365(tenant, permission=""), DIRECTORY, NOW - DAY, NOW)
+    assert missing.value.scope == "ActivityFeed.Read"
 
 
 def test_no_licence_and_no_right_are_told_apart(tenant: EntraTenant) -> None:

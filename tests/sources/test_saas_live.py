@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.conftest import NOW
@@ -121,6 +123,48 @@ def test_a_token_that_is_not_good_is_said(name: str) -> None:
     log.tokens.clear()
     with pytest.raises(AuthenticationFailed):
         read(log, log.connection())
+
+
+class LogFiles:
+    """A simulated Salesforce that also hands out event log files, which are no JSON."""
+
+    def __init__(self, log: LogApi, files: Mapping[str, str]) -> None:
+        self._log, self._files = log, files
+
+    def httpx_transport(self) -> httpx.BaseTransport:
+        inner = self._log.httpx_transport()
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            asked = re.fullmatch(r"/services/data/v\d+\.0/sobjects/EventLogFile/(\w+)/LogFile", request.url.path)
+            if asked is None:
+                return inner.handle_request(request)
+            if asked[1] not in self._files:
+                return httpx.Response(404, json=[{"errorCode": "NOT_FOUND", "message": "simulated"}])
+            return httpx.Response(200, text=self._files[asked[1]], headers={"content-type": "text/csv"})
+
+        return httpx.MockTransport(answer)
+
+
+def test_event_log_files_are_read_where_the_connection_says_so() -> None:
+    log = api("salesforce")
+    log.events = [{"Id": f"0AT00000000000{name}", "LoginTime": NOW.isoformat()} for name in "abc"]
+    heading = "EVENT_TYPE,TIMESTAMP,REQUEST_ID,USER_ID,CLIENT_IP,URI\n"
+    rows = [f'RestApi,202603020815{n:02}.000,r{n},0055j000000utlP,203.0.113.9,"/a,\nb"\n' for n in range(3)]
+    files = {"0AT00000000000a": heading + "".join(rows), "0AT00000000000b": heading + "x" * 200_000}
+    plain = log.connection()
+    connection = dataclasses.replace(
+        plain, wire=LogFiles(log, files), settings={**plain.settings, "event_log_files": "yes"}
+    )
+    assert "EventLogFile" not in {one.name for one in opened(log, plain).streams()}
+    live = opened(log, connection)
+    (stream,) = [one for one in live.streams() if one.name == "EventLogFile"]
+    pages = list(live.fetch(stream, NOW - 6 * HOUR, NOW))
+    found = [
+        one for page in pages for item in page.items for one in source("salesforce.events").parse(item, DriftLog())
+    ]
+    assert [(one.operation, one.src_ip) for one in found] == [("RestApi", "203.0.113.9")] * 3
+    missing = [one.subject for page in pages for one in page.problems]
+    assert missing == ["0AT00000000000b", "0AT00000000000c"], "what cannot be read is named, and the rest was read"
 
 
 def test_gitlab_is_asked_a_month_at_a_time() -> None:

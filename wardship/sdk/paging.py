@@ -106,6 +106,22 @@ class HeaderLink:
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderUrl:
+    """The next page is the URL in a header of its own: `NextPageUri` of Microsoft 365. The token is that URL."""
+
+    header: str
+    items: str | None = None
+
+    def token_params(self, _token: str) -> Params | None:
+        return None
+
+    def page(self, answer: Answer) -> Page:
+        found = items_at(answer.body, self.items, "page")
+        link = _text(answer.response.headers.get(self.header), _("the next link"))
+        return Page(items=found, next_token=link, expected_total=None, body=answer.body)
+
+
+@dataclass(frozen=True, slots=True)
 class Cursor:
     """The next page is asked for with a cursor that the body gives. `more`: a field that is false on the last page."""
 

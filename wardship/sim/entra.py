@@ -27,7 +27,7 @@ from typing import Any
 from wardship.model.secret import Secret
 from wardship.sdk.connector import Connection
 from wardship.sim.entra_logs import declare_logs
-from wardship.sim.entra_routes import declare_routes
+from wardship.sim.entra_routes import OFFICE_APP_ID, declare_routes
 from wardship.sim.entra_small import populate_small
 from wardship.sim.kit import Simulator, Words
 from wardship.sim.tables import Row, Table
@@ -42,6 +42,7 @@ _FIRST_PARTY = {
     "00000003-0000-0ff1-ce00-000000000000": "Office 365 SharePoint Online",
     "797f4846-ba00-4fd7-ba43-dac1f8f63013": "Windows Azure Service Management API",
     "cfa8b339-82a2-471a-a3c9-0fc0be7a4093": "Azure Key Vault",
+    OFFICE_APP_ID: "Office 365 Management APIs",
 }
 READER_ROLES = (
     "Application.Read.All DelegatedPermissionGrant.Read.All User.Read.All RoleManagement.Read.Directory"
@@ -90,7 +91,7 @@ class EntraTenant(Simulator):
         lag_s: float = 0.0,
         state_file: Path | None = None,
     ) -> None:
-        hosts = ("graph.microsoft.com", "login.microsoftonline.com", "management.azure.com")
+        hosts = ("graph.microsoft.com", "login.microsoftonline.com", "management.azure.com", "manage.office.com")
         super().__init__("entra", clock=clock, hosts=hosts, words=_WORDS, lag_s=lag_s)
         self.tenant_id, self.premium, self.audit_days, self.domain = tenant_id, premium, audit_days, domain
         self.organization: Row = {
@@ -121,6 +122,7 @@ class EntraTenant(Simulator):
         self.key_uses: dict[str, Row] = {}
         self.sign_in_log: list[Row] = []  # as Graph's beta shows sign-ins
         self.activity_logs: dict[str, list[Row]] = {}  # subscription that Wardship may read -> its activity log
+        self.audit_content: dict[str, list[Row]] = {}  # kind of content that is subscribed to -> its blobs
         self._made = 0
         self._changes = 0
         self._changed_at: datetime | None = None
@@ -462,11 +464,12 @@ class EntraTenant(Simulator):
         ident = self._sp_of_app.get(app_id)
         return self.sps.visible_one(ident) if ident else None
 
-    def roles_of(self, sp: str) -> list[str]:
-        """Names of the application permissions on Microsoft Graph that a service principal was granted."""
-        graph = self.first_party()
-        names = {role["id"]: role["value"] for role in self.holder_row(graph)[1]["appRoles"]}
-        return [names[a["appRoleId"]] for a in self.assignments.get(sp, ()) if a["resourceId"] == graph]
+    def roles_of(self, sp: str, app_id: str = GRAPH_APP_ID) -> list[str]:
+        """Names of the application permissions on one of Microsoft's own that a service principal was granted."""
+        if (resource := self._sp_of_app.get(app_id)) is None:
+            return []
+        names = {role["id"]: role["value"] for role in self.holder_row(resource)[1]["appRoles"]}
+        return [names[a["appRoleId"]] for a in self.assignments.get(sp, ()) if a["resourceId"] == resource]
 
     def directory_object(self, ident: str) -> Row:
         """A person or application as it stands in lists of owners."""

@@ -1,15 +1,16 @@
-"""The logs of the simulated tenant: sign-ins through Microsoft Graph, the activity log of Azure's subscriptions."""
+"""The logs of the simulated tenant: sign-ins through Microsoft Graph, the activity log of Azure's subscriptions, the
+audit log of Microsoft 365."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from wardship.sim.entra_routes import AZURE
+from wardship.sim.entra_routes import AZURE, OFFICE
 from wardship.sim.exchange import Answer, Call, Refuse
 from wardship.sim.pages import ODataPages
 from wardship.sim.tables import Row
@@ -55,6 +56,8 @@ def declare_logs(tenant: EntraTenant) -> None:
     def newer(call: Call) -> Any:
         return sign_ins(call, beta=True)
 
+    _declare_office(tenant)
+
     @tenant.on("GET", "/subscriptions", scope=(AZURE,))
     def subscriptions(_call: Call) -> Any:
         return {
@@ -77,6 +80,58 @@ def declare_logs(tenant: EntraTenant) -> None:
         if "@odata.nextLink" in body:
             found["nextLink"] = body["@odata.nextLink"]
         return found
+
+
+def _declare_office(tenant: EntraTenant) -> None:
+    feed = "/api/v1.0/{tenant}/activity/feed"
+
+    @tenant.on("GET", f"{feed}/subscriptions/content", scope=("ActivityFeed.Read",))
+    def content(call: Call) -> Any:
+        if call.path["tenant"] != tenant.tenant_id:
+            raise Refuse(401, "AF20010", "the tenant of the URL is not that of the token")
+        blobs = tenant.audit_content.get(call.query.get("contentType", ""))
+        if blobs is None:
+            raise Refuse(400, "AF20022", "No subscription found for the specified content type")
+        start, end = (datetime.fromisoformat(call.query[name] + "+00:00") for name in ("startTime", "endTime"))
+        day, week = timedelta(days=1), timedelta(days=7)
+        if not call.now - week <= start < end <= start + day:
+            raise Refuse(400, "AF20030", "Start and end must be less than or equal to 24 hours apart")
+        made = [one for one in blobs if start <= datetime.fromisoformat(one["contentCreated"]) < end]
+        first = int(call.query.get("nextPage", "0"))
+        last = first + (call.page_cap or len(made))
+        more = {"NextPageUri": str(call.url.copy_set_param("nextPage", last))} if last < len(made) else {}
+        shown = [
+            {
+                "contentUri": f"{OFFICE}/api/v1.0/{tenant.tenant_id}/activity/feed/audit/{one['contentId']}",
+                **{name: value for name, value in one.items() if name != "_events"},
+            }
+            for one in made[first:last]
+        ]
+        return Answer(200, shown, more)
+
+    @tenant.on("GET", f"{feed}/audit/{{content}}", scope=("ActivityFeed.Read",))
+    def blob(call: Call) -> Any:
+        for blobs in tenant.audit_content.values():
+            for one in blobs:
+                if one["contentId"] == call.path["content"]:
+                    if datetime.fromisoformat(one["contentExpiration"]) <= call.now:
+                        raise Refuse(400, "AF20051", "Content requested has already expired")
+                    return one["_events"]
+        raise Refuse(404, "AF20050", "The specified content does not exist")
+
+
+def pack(tenant: EntraTenant, kind: str, at: datetime, *events: Row, expires: timedelta = timedelta(days=7)) -> None:
+    """Packs events of Microsoft 365 into a blob of this kind of content, which is subscribed to from now on."""
+    ident = tenant.new_id("content")
+    tenant.audit_content.setdefault(kind, []).append(
+        {
+            "contentId": ident,
+            "contentType": kind,
+            "contentCreated": stamp(at),
+            "contentExpiration": stamp(at + expires),
+            "_events": list(events),
+        }
+    )
 
 
 def _azure_error(status: int, code: str) -> Answer:

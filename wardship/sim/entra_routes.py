@@ -35,6 +35,8 @@ _EXPAND_MOST = 20  # as Graph does, without saying so
 _NO_LICENCE = "Authentication_RequestFromNonPremiumTenantOrB2CTenant"
 AZURE = "https://management.azure.com"
 """Where Azure answers; a token for it has no roles: what it may read is asked at every call."""
+OFFICE, OFFICE_APP_ID = "https://manage.office.com", "c5393580-f805-4401-95e8-94b7a6ef2fc2"
+"""Where Microsoft 365 hands out its audit log, and the resource whose permissions a token for it carries."""
 _TOKEN_LIFE_S = 3600
 
 _AGENT_ONLY = ("agentIdentityBlueprintId", "createdDateTime")
@@ -223,7 +225,7 @@ def _token(tenant: EntraTenant) -> None:
         if not (_secret_opens(app, form, call.now) or _certificate_opens(app, form, call.now)):
             return _oauth_error(401, "invalid_client")
         resource = str(form.get("scope", "")).removesuffix("/.default")
-        roles = tenant.roles_of(sp["id"]) if resource != AZURE else [AZURE]
+        roles = [AZURE] if resource == AZURE else tenant.roles_of(sp["id"], *[OFFICE_APP_ID] * (resource == OFFICE))
         claims = {
             "aud": resource,
             "appid": app_id,

@@ -6,6 +6,9 @@ them. GitHub is read with a connection of the connector `github`; the others hav
 
 from __future__ import annotations
 
+import csv
+import io
+import itertools
 import json
 import re
 import time
@@ -15,8 +18,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from wardship.model.errors import ConfigError, UnexpectedResponse
-from wardship.model.scan import RawPage
+from wardship.model.errors import ConfigError, NotVisible, UnexpectedResponse
+from wardship.model.scan import Problem, RawPage
 from wardship.model.secret import Secret
 from wardship.sdk import registry
 from wardship.sdk.connector import CallStats, Connection
@@ -31,8 +34,11 @@ GOOGLE_TOKENS = "https://oauth2.googleapis.com"
 WORKSPACE_APPLICATIONS = (
     "admin login token user_accounts groups groups_enterprise drive saml rules mobile gcp context_aware_access"
 ).split()
-_SALESFORCE_VERSION = "v62.0"
-_SALESFORCE_DAYS = 180  # LoginHistory and SetupAuditTrail; event log files, which are not read live, have less
+_SALESFORCE, _READS_LOG_FILES = "/services/data/v62.0", "View Event Log Files"
+_SALESFORCE_DAYS = 180  # LoginHistory and SetupAuditTrail
+_LOG_FILES, _LOG_FILE_DAYS = "EventLogFile", 30  # with the add-on; a day without it
+_SALESFORCE_ID = re.compile(r"[A-Za-z0-9]{15,18}")
+_ROWS = 1_000  # of a log file that are handed on at once
 _GIT_EVENT_DAYS = 7  # GitHub; all else in its audit log is kept for 180 days
 _DATA_ACCESS_DAYS = 30  # of Google Cloud, where no bucket of the customer's keeps them longer; admin activity 400
 _WINDOW = timedelta(days=30)  # GitLab refuses a longer one for groups and projects
@@ -401,7 +407,7 @@ class CloudLoggingLog(_GoogleLog):
 
 
 class SalesforceLog(_Log):
-    """`LiveLog` of sign-ins and setup changes, by SOQL. Event log files are imported as files."""
+    """`LiveLog` of sign-ins and setup changes, by SOQL, and where the connection says so of daily event log files."""
 
     system = "Salesforce"
 
@@ -421,12 +427,49 @@ class SalesforceLog(_Log):
 
     def streams(self) -> Iterator[Stream]:
         for name in _OBJECTS:
-            yield Stream(name=name, authority=f"salesforce:{_host(self.base_url())}", whole_days=_SALESFORCE_DAYS)
+            yield Stream(name=name, authority=self._authority, whole_days=_SALESFORCE_DAYS)
+        if self._connection.flag("event_log_files", default=False):
+            yield Stream(name=_LOG_FILES, authority=self._authority, whole_days=_LOG_FILE_DAYS)
+
+    @property
+    def _authority(self) -> str:
+        return f"salesforce:{_host(self.base_url())}"
 
     def fetch(self, stream: Stream, since: datetime, until: datetime) -> Iterator[RawPage]:
+        if stream.name == _LOG_FILES:
+            return self._log_files(since, until)
         clock, fields = _OBJECTS[stream.name]
         window = f"{clock} >= {_from(since)} AND {clock} <= {_to(until)}"
         query = f"SELECT {fields} FROM {stream.name} WHERE {window} ORDER BY {clock}"  # noqa: S608 - SOQL of our own words
+        return _raw(self._asked(query, "View Setup and Configuration"))
+
+    def _asked(self, query: str, needs: str) -> Iterator[Page]:
         paging = BodyLink(next="nextRecordsUrl", items="records")
-        path = f"/services/data/{_SALESFORCE_VERSION}/query"
-        return _raw(self.http.follow(path, {"q": query}, paging=paging, needs="View Setup and Configuration"))
+        return self.http.follow(f"{_SALESFORCE}/query", {"q": query}, paging=paging, needs=needs)
+
+    def _log_files(self, since: datetime, until: datetime) -> Iterator[RawPage]:
+        """What is in the files that were made in the window: those of a day are made on the next."""
+        window = f"CreatedDate >= {_from(since)} AND CreatedDate <= {_to(until)}"
+        query = f"SELECT Id FROM {_LOG_FILES} WHERE {window} AND Interval = 'Daily' ORDER BY CreatedDate"  # noqa: S608 - as above
+        for page in self._asked(query, _READS_LOG_FILES):
+            for one in page.items:
+                ident = one.get("Id") if isinstance(one, dict) else None
+                if not isinstance(ident, str) or not _SALESFORCE_ID.fullmatch(ident):
+                    raise UnexpectedResponse(_("an event log file without an id"), system=self.system)
+                yield from self._log_file(ident)
+
+    def _log_file(self, ident: str) -> Iterator[RawPage]:
+        """One file's rows; where it is too large or gone, that it is missing."""
+        path = f"{_SALESFORCE}/sobjects/{_LOG_FILES}/{ident}/LogFile"
+        try:
+            text = self.http.request("GET", path, headers={"accept": "text/csv"}, needs=_READS_LOG_FILES).text
+        except (UnexpectedResponse, NotVisible) as refused:
+            yield RawPage(items=[], problems=[Problem.of(refused, ident)])
+            return
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        try:
+            while some := list(itertools.islice(rows, _ROWS)):
+                yield RawPage(items=[{name: value for name, value in row.items() if name is not None} for row in some])
+        except csv.Error:
+            broken = UnexpectedResponse(_("an event log file that cannot be read to its end"), system=self.system)
+            yield RawPage(items=[], problems=[Problem.of(broken, ident)])

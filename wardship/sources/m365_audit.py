@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
-from wardship.sdk.connector import BlindSpot, Drift, Evidence
+from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import SourceManifest
+from wardship.sdk.source import LiveLog, SourceManifest
 from wardship.sources import _microsoft as ms
 from wardship.sources._entra_changes import Change, class_of, detail_of
 from wardship.sources._microsoft import Row
@@ -30,13 +30,22 @@ MANIFEST = SourceManifest(
     ),
     records=("value",),
     connector="entra",
+    permissions=(
+        Permission(
+            name="ActivityFeed.Read",
+            why=N_("reads the log; an application permission of the Office 365 Management APIs"),
+        ),
+    ),
     delay_hours=24.0,
     retention_days=180,
     logs_reads=False,  # it has some reads, but of Microsoft 365 alone: an application without any may be busy elsewhere
     blind_spots=(
         BlindSpot(
-            id="m365.audit.files_only",
-            text=N_("read from files only: the Management Activity API is not asked by this version"),
+            id="m365.audit.subscriptions",
+            text=N_(
+                "live, Microsoft hands out the last seven days, of the kinds of content to which an administrator"
+                " started a subscription; data loss prevention is left out"
+            ),
         ),
         BlindSpot(
             id="m365.audit.user_names",
@@ -112,6 +121,13 @@ _FORWARDS = frozenset(
 _LISTS = frozenset({"access_rights", "roles", "members", "send_on_behalf"})
 _ARGUMENT = re.compile(r'-(\w{1,60}):? (?:"([^"]{0,500})"|(\([^)]{0,500}\))|(\S{1,500}))')
 _DIRECTORY_ACTOR = re.compile(r"(User|ServicePrincipal)_([0-9a-f-]{36})", re.IGNORECASE)
+
+
+def live(connection: Connection) -> LiveLog:
+    """Reads the log of the connection's tenant. Raises ConfigError; nothing is asked of the network yet."""
+    from wardship.sources._m365_live import UnifiedAuditLog
+
+    return UnifiedAuditLog(connection)
 
 
 def claims(record: dict[str, Any]) -> bool:

@@ -40,10 +40,16 @@ MANIFEST = SourceManifest(
             name="client_id", help=N_("consumer key of a connected app with the client credentials flow"), required=True
         ),
         Setting(name="client_secret", help=N_("its consumer secret"), required=True, secret=True),
+        Setting(
+            name="event_log_files",
+            help=N_("yes: reads daily event log files too, for which Salesforce wants Event Monitoring"),
+            default="no",
+        ),
     ),
     permissions=(
         Permission(name="View Setup and Configuration", why=N_("reads the setup changes")),
         Permission(name="Manage Users", why=N_("reads everybody's sign-ins")),
+        Permission(name="View Event Log Files", why=N_("reads event log files")),
     ),
     delay_hours=24.0,  # daily files come the next day; hourly ones and objects sooner
     retention_days=30,  # of event log files; LoginHistory and SetupAuditTrail 180
@@ -54,8 +60,8 @@ MANIFEST = SourceManifest(
             text=N_("Without the Event Monitoring add-on only sign-ins and setup changes are told, no API call."),
         ),
         BlindSpot(
-            id="salesforce.log_files_not_live",
-            text=N_("Event log files are read as files only; through the interface come sign-ins and setup changes."),
+            id="salesforce.log_files",
+            text=N_("Live, event log files are read only where event_log_files says so, those of whole days."),
         ),
         BlindSpot(
             id="salesforce.sandbox_ids",
@@ -171,7 +177,9 @@ def _row(record: dict[str, Any]) -> dict[str, Any] | None:
     if kind:
         row = _shouted(record)
         return row if kind == "SetupAuditTrail" else {**row, "EVENT_TYPE": kind}
-    if isinstance(record.get("EVENT_TYPE"), str):
+    if (
+        isinstance(record.get("EVENT_TYPE"), str) and "EVENT_TIMESTAMP" not in record
+    ):  # which is Snowflake's login history
         return record
     if is_flattened(record, "event_type"):
         return {name.upper(): value for name, value in unflatten(record, _COLUMNS).items()}

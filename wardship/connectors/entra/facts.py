@@ -54,11 +54,12 @@ _READ_VERBS = ("Read", "Export", "Evaluate", "Compute", "Process", "Receive")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
-    """Where one of Microsoft's clouds answers."""
+    """Where one of Microsoft's clouds answers. `office` None: it has no audit log of Microsoft 365 that we know of."""
 
     graph: str
     login: str
     management: str
+    office: str | None = None
 
 
 @cache

@@ -91,7 +91,7 @@ MANIFEST = Manifest(
             help=N_("an access token for Microsoft Graph instead of either, for a single run"),
             secret=True,
         ),
-        Setting(name="cloud", help=N_("global, usgov, usgov-dod or china"), default="global"),
+        Setting(name="cloud", help=N_("global, gcc, usgov, usgov-dod or china"), default="global"),
         Setting(
             name="people",
             help=N_(

@@ -10,7 +10,7 @@ import base64
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from wardship.connectors.entra import facts
@@ -28,7 +28,8 @@ _ASSERTION_LIFE = timedelta(minutes=10)
 
 
 class Session:
-    """One tenant's clients: `graph` for Microsoft Graph, `login` for the token endpoint, `management` for Azure."""
+    """One tenant's clients: `graph` for Microsoft Graph, `login` for the token endpoint; when they are asked for,
+    `management` for Azure and `office` for the audit log of Microsoft 365."""
 
     def __init__(self, connection: Connection, stats: CallStats) -> None:
         self._connection, self._stats = connection, stats
@@ -46,17 +47,28 @@ class Session:
     def management(self) -> Http:
         """A client of Azure Resource Manager, as the same application. Raises NotVisible where the connection has only
         a token, which is one for Microsoft Graph."""
+        return self._other(self.cloud.management, "Azure Resource Manager")
+
+    def office(self, classify: Callable[[Refusal], ConnectorError | None]) -> Http:
+        """A client of the Office 365 Management APIs, as the same application; `classify` as `Http` has it. Raises
+        NotVisible as `management`, and in a cloud that has none."""
+        system = "Office 365 Management APIs"
+        if self.cloud.office is None:
+            raise NotVisible(_("this cloud of Microsoft's has no %(system)s") % {"system": system}, system=system)
+        return self._other(self.cloud.office, system, classify)
+
+    def _other(
+        self, where: str, system: str, classify: Callable[[Refusal], ConnectorError | None] | None = None
+    ) -> Http:
         if "access_token" in self._connection.settings:
             raise NotVisible(
-                _("the access token of this connection is for Microsoft Graph, not for Azure"),
-                system="Azure Resource Manager",
+                _("the access token of this connection is for Microsoft Graph, not for %(system)s")
+                % {"system": system},
+                system=system,
                 advice=_("set client_id with certificate or client_secret; `wardship connect setup entra` shows how"),
             )
-        auth = ClientCredentials(
-            self.login, self.token_path, lambda: self._form(self.cloud.management), clock=self._connection.clock
-        )
-        where = self.cloud.management
-        return Http.of(self._connection, where, stats=self._stats, system="Azure Resource Manager", auth=auth)
+        auth = ClientCredentials(self.login, self.token_path, lambda: self._form(where), clock=self._connection.clock)
+        return Http.of(self._connection, where, stats=self._stats, system=system, auth=auth, classify=classify)
 
     def token_form(
         self, client_id: str, proof: Mapping[str, str | Secret], resource: str | None = None
