@@ -122,3 +122,43 @@ def test_a_file_that_is_not_there_says_what_is_read(run: Command) -> None:
     ran = run("import", "aws", "no.json", "-w", "w")
     assert ran.code == 2
     assert "get-account-authorization-details" in ran.err
+
+
+@pytest.fixture
+def own_rule(run: Command, tmp_path: Path) -> Path:
+    """A rule of the workspace `ws` that finds nothing yet."""
+    run("init", "-w", tmp_path / "ws")
+    run("rules", "new", "own", "--subject", "system", "-w", tmp_path / "ws")
+    return tmp_path / "ws" / "rules" / "own.yaml"
+
+
+@pytest.fixture
+def register(tmp_path: Path) -> Path:
+    path = tmp_path / "suppliers.csv"
+    path.write_text("supplier id,name\n1,Contoso\n", encoding="utf-8")
+    return path
+
+
+def test_a_rule_that_cannot_be_asked_is_named_and_the_rest_is_told(
+    run: Command, own_rule: Path, register: Path, tmp_path: Path
+) -> None:
+    text = own_rule.read_text("utf-8").replace("s.name", "CAST(s.authority AS INTEGER) AS name")
+    own_rule.write_text(text.replace("s.kind = 'aws_account'", "1 = 1").replace("1 = 0", "1 = 1"), encoding="utf-8")
+    connected = run("connect", "add", "suppliers", "register", f"path={register}", "-w", tmp_path / "ws")
+    assert connected.code == 0, connected.err
+    for words in (("import", "suppliers", register), ("scan", "register")):
+        ran = run(*words, "-w", tmp_path / "ws")
+        assert ran.code == 3
+        assert "Findings " in ran.out, "what the other rules found is told"
+        assert "own: DuckDB: Conversion Error" in ran.err
+        assert "wardship rules test" in ran.err
+
+
+def test_a_rule_that_cannot_be_read_is_told_before_the_work(
+    run: Command, own_rule: Path, register: Path, tmp_path: Path
+) -> None:
+    own_rule.write_text("id: [", encoding="utf-8")
+    ran = run("import", "suppliers", register, "-w", tmp_path / "ws")
+    assert ran.code == 2
+    assert "own.yaml, line " in ran.err
+    assert json.loads(run("coverage", "-w", tmp_path / "ws", "-o", "json").out) == [], "nothing was read yet"

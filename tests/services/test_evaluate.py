@@ -14,15 +14,15 @@ import sqlalchemy as sa
 
 from tests.conftest import NOW
 from tests.store.seed import put
-from wardship.model.errors import ConfigError, DataError
+from wardship.model.errors import ConfigError
 from wardship.model.facts import Snapshot
 from wardship.model.policy import Policy
-from wardship.sdk.rule import BUILT_IN, Rule, load_rules
+from wardship.sdk.rule import BUILT_IN, Rule, load_rule, load_rules
 from wardship.services import evaluate
 from wardship.services.evaluate import Evaluation, judge
 from wardship.store import tables
 from wardship.store.db import Database
-from wardship.store.engine import DuckDbEngine
+from wardship.store.engine import DuckDbEngine, Hindered
 from wardship.store.facts import write_rows
 from wardship.store.workspace import Workspace
 
@@ -239,6 +239,15 @@ class _Answers:
         return iter(self.rows)
 
 
+class _Full:
+    """An engine on a disk without room."""
+
+    dialect = "duckdb"
+
+    def query(self, _sql: str, _parameters: Any) -> Any:
+        raise Hindered("no room")
+
+
 @pytest.mark.parametrize("turn", [1, -1])
 def test_two_rows_of_one_subject_are_one_finding_the_worse_in_any_order(
     database: Database, tmp_path: Path, turn: int
@@ -256,14 +265,40 @@ def test_two_rows_of_one_subject_are_one_finding_the_worse_in_any_order(
     assert (row.severity, json.loads(row.facts)["age_days"]) == ("high", 300)
 
 
-def test_a_severity_that_does_not_exist_is_refused(database: Database, tmp_path: Path) -> None:
+def test_a_severity_that_does_not_exist_is_no_answer(database: Database, tmp_path: Path) -> None:
     rule = RULES["credential_overdue_rotation"]
     row = tuple({"subject_uid": "cr_1", "severity": "terrible"}.get(name) for name in rule.compiled.columns)
     snapshot = Snapshot(
         id="s", folder=tmp_path, as_of=datetime(2026, 1, 1, tzinfo=UTC), scan_seq=1, facts_version=1, tables={}
     )
-    with pytest.raises(DataError, match="credential_overdue_rotation: 'terrible'"):
-        judge(database, snapshot, [rule], Policy(), as_of=NOW, actor="test", engine=_Answers([row]))
+    done = judge(database, snapshot, [rule], Policy(), as_of=NOW, actor="test", engine=_Answers([row]))
+    assert done.problems == ["credential_overdue_rotation: 'terrible' is not a valid Severity"]
+    assert findings(database) == []
+
+
+def test_a_rule_that_cannot_be_asked_costs_only_itself(
+    database: Database, run: Callable[..., Evaluation], tmp_path: Path
+) -> None:
+    text = (BUILT_IN / "credential_overdue_rotation.yaml").read_text()
+    text = text.replace("id: credential_overdue_rotation", "id: ours")
+    (tmp_path / "ours.yaml").write_text(text)
+    ours = load_rule(tmp_path / "ours.yaml")
+    no_number = text.replace("AS subject_uid,", "AS subject_uid, CAST(c.name AS INTEGER) AS n,")
+    (tmp_path / "ours.yaml").write_text(no_number)
+    broken = load_rule(tmp_path / "ours.yaml")
+    assert run({"credential": [OLD_KEY]}, ours, whole=True).open == 1
+    done = run({"credential": [OLD_KEY]}, broken, "credential_overdue_rotation", whole=True)
+    assert [problem.partition(":")[0] for problem in done.problems] == ["ours"]
+    assert "Conversion Error" in done.problems[0]
+    assert (done.rules, done.opened, done.closed) == (1, 1, 0), "the other rule is asked, and nothing closes"
+    assert {row.rule for row in findings(database) if row.state == "open"} == {"ours", "credential_overdue_rotation"}
+
+
+def test_a_machine_that_fails_is_no_fault_of_a_rule(database: Database, tmp_path: Path) -> None:
+    snapshot = Snapshot(id="s", folder=tmp_path, as_of=NOW, scan_seq=1, facts_version=1, tables={})
+    rule = RULES["credential_overdue_rotation"]
+    with pytest.raises(Hindered):
+        judge(database, snapshot, [rule], Policy(), as_of=NOW, actor="test", engine=_Full())
 
 
 def test_a_workspace_is_judged_by_its_own_policy_and_rules(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def add_to(root: kit.Group) -> None:
         with work.opened(run) as app:
             with app.facts() as facts:
                 one = leaks.link(app.db, facts, app.actor, what, credential=entry, reason=reason)
-            work.judge_again(app)
+            work.judge_again(run, app)
         run.say(_("%(uid)s is replaced by %(entry)s") % {"uid": one["uid"], "entry": entry})
 
     @kit.command(
@@ -109,7 +109,7 @@ def add_to(root: kit.Group) -> None:
         with work.opened(run) as app:
             with app.facts() as facts:
                 one = leaks.unlink(app.db, facts, app.actor, what)
-            work.judge_again(app)
+            work.judge_again(run, app)
         run.say(_("nothing replaces %(uid)s any more") % {"uid": one["uid"]})
 
     @kit.command(
@@ -140,7 +140,7 @@ def add_to(root: kit.Group) -> None:
             if not yes:
                 click.confirm(_("Make the call?"), abort=True)
             answer = leaks.check(app.db, app.actor, asking, connections, app.plugins)
-            work.judge_again(app)
+            work.judge_again(run, app)
         if answer.active is None:
             run.say(_("Nothing can be said: %(reason)s") % {"reason": answer.reason})
             return kit.INCOMPLETE

@@ -107,7 +107,8 @@ def add_to(root: kit.Group) -> None:
                 force=force,
             )
             tell.clear()
-            return work.conclude(run, app, [outcome], fail_on=fail_on)
+            asked = work.tell_unasked(run, outcome.unasked)
+            return work.conclude(run, app, [outcome], asked=asked, fail_on=fail_on)
 
 
 def _systems(run: Run, chosen: list[Connection]) -> list[Connection]:

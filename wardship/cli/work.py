@@ -109,7 +109,7 @@ def setup_guide(run: Run, name: str, capability: str) -> SetupGuide:
 
 def tell_story(run: Run, what: str, *, identity: bool = False) -> None:
     """Explains a finding or an identity, for a reader or as rows. `identity` True: identities only."""
-    from wardship.services import evaluate, explain, inventory
+    from wardship.services import explain, inventory, rule_folders
 
     with opened(run) as app, app.facts() as facts:
         rule_of = partial(rule_folders.rule_of, app.workspace)
@@ -153,10 +153,10 @@ def judge_events(run: Run, app: App, progress: Callable[[str], None] | None = No
 
 def learn_events(app: App) -> None:
     """Takes what was just imported as what is usual, and brings the facts up to date."""
-    from wardship.services import telemetry_refresh
+    from wardship.services import evaluate, telemetry_refresh
 
     telemetry_refresh.learn(app.workspace, actor=app.actor)
-    judge_again(app)
+    evaluate.again(app.workspace, actor=app.actor)
 
 
 def read_demo_logs(run: Run, app: App, logs: Sequence[DemoLog]) -> None:
@@ -193,10 +193,12 @@ def read_all(
     `gaps_planned`: that some area could not be read is no reason for the exit code of something incomplete.
     """
     from wardship.model.errors import Error
-    from wardship.services import scan
+    from wardship.services import evaluate, scan
 
+    evaluate.workspace_rules(app.workspace)  # a bad rule is told before the work, not after it
     told: set[str] = set()
     outcomes: list[Outcome] = []
+    asked = True
     judged = time.monotonic()
     for place, one in enumerate(connections, 1):
         run.note(_("Reading %(name)s (%(connector)s) …") % {"name": one.name, "connector": one.connector})
@@ -204,26 +206,35 @@ def read_all(
             outcome = scan.read(app.workspace, one, app.actor, app.plugins, judge=False)
         except Error:
             if outcomes:  # what was read before it counts
-                judge_again(app)
+                judge_again(run, app)
             raise
         _clear(app)
         outcomes.append(outcome)
         _tell_outcome(run, outcome)
         if place == len(connections) or time.monotonic() - judged >= _JUDGE_EVERY_S:
             app.progress(_("judging"))
-            judge_again(app)
+            asked = judge_again(run, app)
             _clear(app)
             judged = time.monotonic()
             _tell_new_findings(run, app, told)
     judge_events(run, app)
-    return conclude(run, app, outcomes, fail_on=fail_on, gaps_planned=gaps_planned)
+    return conclude(run, app, outcomes, asked=asked, fail_on=fail_on, gaps_planned=gaps_planned)
 
 
-def judge_again(app: App) -> None:
-    """Writes the facts and judges them: somebody has just said something that changes them."""
+def judge_again(run: Run, app: App) -> bool:
+    """Writes the facts and judges them: something has just changed them. False: a rule could not be asked; it is told
+    which."""
     from wardship.services import evaluate
 
-    evaluate.again(app.workspace, actor=app.actor)
+    return tell_unasked(run, evaluate.again(app.workspace, actor=app.actor).problems)
+
+
+def tell_unasked(run: Run, problems: Sequence[str]) -> bool:
+    """Says of each rule that could not be asked why. True: there is none."""
+    for problem in problems:
+        run.warn(_("a rule could not be asked, what it found before stays: %(what)s") % {"what": visible(problem)})
+        run.warn(_("Next: %(advice)s") % {"advice": _("mend its query, and try it with `wardship rules test`")})
+    return not problems
 
 
 def _unheard(_message: str) -> None:
@@ -280,9 +291,18 @@ def _in_one_line(finding: Row) -> str:
 
 
 def conclude(
-    run: Run, app: App, outcomes: Sequence[Outcome], *, fail_on: str | None = None, gaps_planned: bool = False
+    run: Run,
+    app: App,
+    outcomes: Sequence[Outcome],
+    *,
+    asked: bool,
+    fail_on: str | None = None,
+    gaps_planned: bool = False,
 ) -> int:
-    """What was seen, what could not be read, the top findings, where to look next; and the exit code."""
+    """What was seen, what could not be read, the top findings, where to look next; and the exit code.
+
+    `asked` False: a rule could not be asked.
+    """
     from wardship.services import alerts, headline, listings, overview
 
     with app.facts() as facts:
@@ -292,7 +312,7 @@ def conclude(
         top = listings.varied(listings.findings(app.db, facts), of_each_rule=1, limit=5)
         alerted = list(itertools.islice(alerts.rows(app.workspace, facts), 3)) if numbers.alerts else []
     gaps = not gaps_planned and any(outcome.complete < outcome.areas for outcome in outcomes)
-    run.code = kit.INCOMPLETE if gaps or any(outcome.error for outcome in outcomes) else kit.DONE
+    run.code = kit.INCOMPLETE if gaps or not asked or any(outcome.error for outcome in outcomes) else kit.DONE
     if fail_on and any(
         n for name, n in numbers.severities.items() if SEVERITIES.index(name) <= SEVERITIES.index(fail_on)
     ):

@@ -24,7 +24,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from wardship.model.errors import ConfigError, Conflict, DataError
+from wardship.model.errors import ConfigError, Conflict, DataError, Unavailable
 from wardship.model.facts import Snapshot
 from wardship.model.finding import Confidence, FindingState, Severity, finding_uid
 from wardship.model.policy import Policy
@@ -35,7 +35,7 @@ from wardship.services.rule_folders import commit_of_rule, rule_folders
 from wardship.services.use import logs_of
 from wardship.store import leases, tables
 from wardship.store.db import Database, Write
-from wardship.store.engine import DuckDbEngine, Engine
+from wardship.store.engine import DuckDbEngine, Engine, Hindered
 from wardship.store.facts import write_snapshot
 from wardship.store.leases import Lease
 from wardship.store.workspace import Workspace
@@ -58,9 +58,13 @@ _FACT_TABLE = {name: name for name in ("identity", "credential", "system", "expo
 
 @dataclass(slots=True, kw_only=True)
 class Evaluation:
-    """What one judging did. `open` counts the findings that are open afterwards, of the rules that were asked."""
+    """What one judging did. `open` counts the findings that are open afterwards, of the rules that were asked.
+
+    `problems` say which rule could not be asked, and why: what it found before stays as it was.
+    """
 
     snapshot_id: str
+    problems: list[str] = field(default_factory=list)
     rules: int = 0
     opened: int = 0
     changed: int = 0
@@ -191,11 +195,20 @@ def judge(
 
     `whole_catalogue`: findings of rules that are not among `rules` close, for their rule is gone. Memory grows with
     the findings of one rule. Killed half-way, the next judging does the rest. Nothing is written once `lease` has been
-    taken over by another process (Conflict); None: the caller is alone.
+    taken over by another process (Conflict); None: the caller is alone. A rule whose question or answer is wrong costs
+    only itself; where the machine fails, Unavailable is raised.
     """
     done = Evaluation(snapshot_id=snapshot.id)
     for rule in rules:
-        _judge_one(_Judging(db, snapshot, rule, policy, as_of, actor, engine, lease), done)
+        now = _Judging(db, snapshot, rule, policy, as_of, actor, engine, lease)
+        try:
+            found = _ask(now)
+        except Hindered:
+            raise
+        except (Unavailable, DataError) as error:
+            done.problems.append(f"{rule.id}: {error.message}")
+            continue
+        _judge_one(now, found, done)
     if whole_catalogue:
         left = {rule.id for rule in rules}
         done.closed += _close_orphans(db, left, snapshot=snapshot, as_of=as_of, actor=actor, lease=lease)
@@ -220,8 +233,7 @@ def _hold(lease: Lease | None, conn: sa.Connection, at: datetime) -> None:
         leases.hold(conn, lease, at, _LEASE_TTL)
 
 
-def _judge_one(now: _Judging, done: Evaluation) -> None:
-    found = _ask(now)
+def _judge_one(now: _Judging, found: Mapping[str, _Found], done: Evaluation) -> None:
     changes = _compare(now, found)
     commit = commit_of_rule(now.rule)
     for part in _in_chunks(changes):
@@ -267,12 +279,12 @@ def _ask(now: _Judging) -> dict[str, _Found]:
 def _finding(rule: Rule, row: Mapping[str, Any]) -> _Found:
     subject = row["subject_uid"]
     if not isinstance(subject, str):
-        raise DataError(_("rule %(rule)s names no subject in a row of its answer") % {"rule": rule.id})
+        raise DataError(_("a row of its answer names no subject"))
     try:
         severity = Severity(row.get("severity") or rule.severity)
         confidence = Confidence(row.get("confidence") or rule.confidence)
     except ValueError as error:
-        raise DataError(_("rule %(id)s: %(error)s") % {"id": rule.id, "error": error}) from None
+        raise DataError(str(error)) from None
     facts = {name: _told(value) for name, value in row.items() if name not in RESERVED_COLUMNS}
     moving = rule.compiled.moving
     lasting = {name: value for name, value in facts.items() if name not in moving}

@@ -27,7 +27,10 @@ MAX_IMPORT_FILES = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How reading one connection went. `error` None: it was read, perhaps not all of it."""
+    """How reading one connection went. `error` None: it was read, perhaps not all of it.
+
+    `unasked` say which rules could not be asked about it, where it was judged.
+    """
 
     connection: str
     connector: str
@@ -40,6 +43,7 @@ class Outcome:
     busy: int  # areas that another process was reading
     error: str | None = None
     advice: str = ""
+    unasked: Sequence[str] = ()
 
 
 def read(
@@ -207,6 +211,8 @@ def _read(
 ) -> Outcome:
     """`name`: under which the scan is kept; None: that of the connection."""
     policy = evaluate.workspace_policy(ws)
+    if judge:
+        evaluate.workspace_rules(ws)  # a bad rule is told before the work, not after it
 
     def tell(progress: Progress) -> None:
         connection.progress(
@@ -234,7 +240,8 @@ def _read(
         )
     if judge:
         connection.progress(_("judging"))
-        evaluate.evaluate(ws, actor=actor, scan_seq=report.seq)
+        unasked = evaluate.evaluate(ws, actor=actor, scan_seq=report.seq).problems
+        return replace(_outcome(connection, report), unasked=unasked)
     return _outcome(connection, report)
 
 
