@@ -486,3 +486,43 @@ def test_a_network_of_another_environment_makes_its_consumer_one_of_it(estate: E
     estate.environments = {"test cluster": "test"}
     rows = {row["consumer"]: row["environment"] for row in estate.read("dependency") if row["credential_uid"]}
     assert rows == {"aws-cli, from test cluster": "test", "boto3, from 198.51.100.0/24": None}
+
+
+def test_a_provider_that_began_to_watch_lately_does_not_make_an_old_key_unused(estate: Estate) -> None:
+    use(estate.conn, estate.key, state="never", since=NOW - timedelta(days=10), read_at=NOW)
+    assert estate.verdict(estate.key) == ("insufficient", "watched_too_short")
+    (row,) = [row for row in estate.read("use_verdict") if row["subject_uid"] == estate.key]
+    assert row["known_since"].date() == TODAY - timedelta(days=10)
+
+
+def test_a_provider_that_does_not_say_since_when_it_watches_does_not_make_a_key_unused(estate: Estate) -> None:
+    use(estate.conn, estate.key, state="never", read_at=NOW)
+    assert estate.verdict(estate.key) == ("insufficient", "watched_too_short")
+
+
+def test_a_use_before_the_newest_scan_first_saw_it_is_no_youth(estate: Estate) -> None:
+    """A provider without a date of creation: the last use says that it was there already."""
+    sp = put(estate.conn, "identity", "sp", authority=AWS, first_seen_at=NOW - timedelta(days=5))
+    use(estate.conn, sp, state="used", last_used_at=NOW - timedelta(days=200), read_at=NOW)
+    assert estate.verdict(sp) == ("unused", "not_used_in_time")
+
+
+def test_what_was_made_again_under_its_old_name_is_young(estate: Estate) -> None:
+    again = put(estate.conn, "identity", "arn:user/again", authority=AWS, created_at=NOW - timedelta(days=20))
+    use(estate.conn, again, state="used", last_used_at=NOW - timedelta(days=200), read_at=NOW)
+    assert estate.verdict(again) == ("insufficient", "too_new")
+
+
+def test_a_key_rotated_in_between_leaves_it_open_unless_a_log_watched_its_holder(estate: Estate) -> None:
+    """Nobody told of the use of the key that is gone; a log would have shown it."""
+    new = put(
+        estate.conn, "credential", "k2", authority=AWS, holder_uid=estate.user, public_id="AKIA" + "4" * 16,
+        type="access_key", created_at=NOW - timedelta(days=10),
+    )  # fmt: skip
+    use(estate.conn, estate.key, state="never", since=OLD, read_at=NOW)
+    use(estate.conn, new, state="never", since=NOW - timedelta(days=10), read_at=NOW)
+    assert estate.verdict(estate.user) == ("insufficient", "watched_too_short")
+    estate.log(days(120, 1))
+    estate.data_events()
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+    assert estate.verdict(new) == ("insufficient", "too_new")

@@ -39,7 +39,11 @@ SELECT
         AND NOT bool_or(a.live AND a.state = 'unknown')
         AND (bool_or(a.live AND a.of_itself) OR any_value(s.uid) IS NULL) AS complete,
     max(a.last_used_at) AS last_used_at,
-    CASE WHEN bool_and(a.since IS NOT NULL) THEN max(a.since) END AS use_since,
+    -- Logs that watched the identity itself saw the use of credentials too that are gone and nobody tells of.
+    coalesce(
+        max(a.since) FILTER (a.of_itself AND a.state = 'never' AND starts_with(a.source, 'log:')),
+        CASE WHEN bool_and(a.since IS NOT NULL) THEN max(a.since) END
+    ) AS use_since,
     string_agg(DISTINCT a.source, ',' ORDER BY a.source) AS use_source,
     min(a.read_at) FILTER (a.live) AS read_at
 FROM answer AS a

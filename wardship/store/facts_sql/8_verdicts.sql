@@ -1,17 +1,18 @@
 -- ------------------------------------------------------------------ used, unused, unobserved, insufficient
 
--- What is known of use is known from `known_since` to `known_until_at`: since the last use, or since a source began to watch.
+-- What is known of use is known from `known_since` to `known_until_at`: since the last use, or since every source watched.
+-- `born_at`: when it was made; where nobody tells, it is as old as the first that was seen of it.
 CREATE TABLE use_subject AS
 SELECT
     uid AS subject_uid, 'identity' AS family, uid AS identity_uid, name, authority,
-    coalesce(created_at, first_seen_at) AS known_since, use_state, last_used_at,
+    coalesce(created_at, least(first_seen_at, last_used_at)) AS born_at, use_state, last_used_at,
     use_since, use_read_at, use_source
 FROM fact_identity
 WHERE presence <> 'gone'
 UNION ALL
 SELECT
     uid, 'credential', identity_uid, coalesce(public_id, name), authority,
-    coalesce(created_at, first_seen_at), use_state, last_used_at,
+    coalesce(created_at, least(first_seen_at, last_used_at)), use_state, last_used_at,
     use_since, use_read_at, use_source
 FROM fact_credential
 WHERE presence <> 'gone' AND identity_uid IS NOT NULL AND type NOT IN ('stored_secret', 'ci_secret');
@@ -25,7 +26,7 @@ SELECT
     CASE
         WHEN s.use_state = 'used' AND s.last_used_at >= CAST(w.start_day AS TIMESTAMP) THEN 'used'
         WHEN s.known_since <= CAST(w.start_day AS TIMESTAMP) AND s.known_until_at >= CAST(a.today - 3 AS TIMESTAMP)
-            AND s.known_since <= CAST(a.today - u.inactive_days AS TIMESTAMP) THEN 'unused'
+            AND s.born_at <= CAST(a.today - u.inactive_days AS TIMESTAMP) THEN 'unused'
         WHEN s.use_state <> 'unknown' OR w.somewhere OR c.covered_days > 0 THEN 'insufficient'
         ELSE 'unobserved'
     END AS verdict,
@@ -33,7 +34,7 @@ SELECT
         WHEN s.use_state = 'used' AND s.last_used_at >= CAST(w.start_day AS TIMESTAMP) THEN 'used_in_time'
         WHEN s.use_state = 'unknown' AND coalesce(c.covered_days, 0) = 0
             THEN CASE WHEN c.problem IS NOT NULL THEN 'log_refused' ELSE 'no_log' END
-        WHEN s.known_since > CAST(a.today - u.inactive_days AS TIMESTAMP) THEN 'too_new'
+        WHEN s.born_at > CAST(a.today - u.inactive_days AS TIMESTAMP) THEN 'too_new'
         WHEN s.known_since <= CAST(w.start_day AS TIMESTAMP) AND s.known_until_at >= CAST(a.today - 3 AS TIMESTAMP)
             THEN 'not_used_in_time'
         WHEN s.known_until_at < CAST(a.today - 3 AS TIMESTAMP) AND s.known_since <= CAST(w.start_day AS TIMESTAMP) THEN 'read_too_long_ago'
