@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.ingest.telemetry.tiny import START, Tiny, TinyProjected, record, rows, uids, write
-from wardship.ingest.telemetry import batch, blocks
+from wardship.ingest.telemetry import batch, blocks, importer
 from wardship.ingest.telemetry.importer import Advance, Imported, import_paths, try_paths
 from wardship.model.activity import Activity
 from wardship.model.errors import ConfigError, DataError
@@ -281,6 +281,47 @@ def test_what_is_unreadable_fills_a_batch_too(ws: Workspace, tmp_path: Path, mon
     done = load(ws, log)
     assert (done.events, done.quarantined) == (1, 100)
     assert len(telemetry.quarantined(ws.db)) == 4
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=IDS)
+def test_a_log_that_is_moved_away_does_not_stop_the_others(ws: Workspace, tmp_path: Path, source: Source) -> None:
+    first, second, third = (write(tmp_path / f"{n}.jsonl", [record(n)]) for n in range(3))
+
+    def rotate(_at: Advance) -> None:
+        if second.exists():
+            second.rename(tmp_path / "1.jsonl.1")
+
+    done = import_paths(ws, [first, second, third], source, actor="test", watch=rotate)
+    assert uids(ws) == ["e0", "e2"]
+    assert done.broken == [(str(second), "it cannot be read: No such file or directory")]
+    load(ws, tmp_path / "1.jsonl.1", source=source)
+    assert uids(ws) == ["e0", "e1", "e2"]
+
+
+def test_a_copy_among_very_many_files_is_read_once(
+    ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importer, "_AT_ONCE", 1)
+    bad = record(1, at="soon")
+    files = [write(tmp_path / f"{n}.jsonl", [record(n), bad, bad]) for n in (0, 2)]
+    done = load(ws, *files, write(tmp_path / "copy.jsonl", [record(0), bad, bad]))
+    assert (done.files, done.known, done.events, done.duplicates, done.quarantined) == (2, 1, 2, 0, 4)
+    assert sum(one.records for one in telemetry.quarantined(ws.db)) == 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's link")
+def test_a_link_that_somebody_else_put_there_is_not_followed(ws: Workspace, tmp_path: Path) -> None:
+    """They could not read the file themselves, and would find its lines among what could not be read."""
+    secret = write(tmp_path / "ours.txt", [record(1)])
+    folder = tmp_path / "logs"
+    write(folder / "a.jsonl", [record(0)])
+    for name, owner in (("bad", 12_345), ("good", 0)):
+        (folder / f"{name}.jsonl").symlink_to(secret)
+        os.lchown(folder / f"{name}.jsonl", owner, owner)
+    (folder / "nowhere.jsonl").symlink_to(tmp_path / "not there")
+    done = load(ws, folder)
+    assert uids(ws) == ["e0", "e1"]  # a link of ours is followed
+    assert [(Path(name).name, why[:22]) for name, why in done.broken] == [("bad.jsonl", "a link of another user")]
 
 
 def split_over(folder: Path, records: list[dict[str, Any]], cuts: list[int], form: str) -> list[Path]:

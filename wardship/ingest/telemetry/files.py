@@ -1,7 +1,8 @@
 """Which files an import reads: paths as given, folders with all below them in the order of their names, "-" for stdin.
 
-Links to folders are not followed; what is no regular file is left out, and so is a workspace that lies below: its keys
-and its state are no logs. A file is known by the SHA-256 of its bytes.
+Links to folders are not followed, nor is a link in a folder that somebody else put there to a file that is not theirs.
+What is no regular file is left out, and so is a workspace that lies below: its keys and its state are no logs. A file
+is known by the SHA-256 of its bytes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import BinaryIO
 from wardship.ingest.telemetry.staging import no_room
 from wardship.model.errors import ConfigError
 from wardship.sdk.display import visible
-from wardship.sdk.i18n import _
+from wardship.sdk.i18n import N_, _
 from wardship.store.workspace import SETTINGS_FILE
 
 _STDIN = Path("-")
@@ -76,7 +78,20 @@ def _below(path: Path, unreadable: list[tuple[str, str]]) -> Iterator[LogFile]:
             continue
         names.sort()
         for name in sorted(files):
-            yield from _file(Path(folder, name), unreadable)
+            each = Path(folder, name)
+            if _leads_astray(each):
+                unreadable.append((str(each), N_("a link of another user to a file that is not theirs")))
+            else:
+                yield from _file(each, unreadable)
+
+
+def _leads_astray(path: Path) -> bool:
+    """Whether it is a link to what only we may read, made by somebody who may not: they would get it into our logs."""
+    try:
+        link = path.lstat()
+        return stat.S_ISLNK(link.st_mode) and link.st_uid not in (0, os.geteuid(), path.stat().st_uid)
+    except OSError:  # it leads nowhere
+        return False
 
 
 def _file(path: Path, unreadable: list[tuple[str, str]]) -> Iterator[LogFile]:

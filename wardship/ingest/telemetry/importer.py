@@ -300,7 +300,7 @@ class _Import:
             self._batch = Batch(self._ws, self._place, name, source, self._actor)
         known = telemetry.register(self._ws.db, name, [(file.name, digest, file.size_bytes) for file, digest in files])
         for file, digest in files:
-            if known[digest].state == "done":
+            if known[digest].state == "done" or known[digest].id in self._reading:  # it is in this batch
                 self.told.known += 1
             else:
                 self.told.files += 1

@@ -68,8 +68,11 @@ class Records:
         self._keys = keys
 
     def __iter__(self) -> Iterator[Raw]:
-        with self._path.open("rb") as stream:
-            parquet = stream.read(4) == _PARQUET
+        try:
+            with self._path.open("rb") as stream:
+                parquet = stream.read(4) == _PARQUET
+        except OSError as error:  # logs are moved away while we read others
+            raise Broken(f"it cannot be read: {error.strerror}") from None
         return self._parquet() if parquet else self._text()
 
     def _text(self) -> Iterator[Raw]:
