@@ -52,6 +52,9 @@ def test_a_leaked_key_leads_to_its_owner_its_use_and_where_it_leaked(own_demo: A
     (read,) = json.loads((tmp_path / "answer.json").read_text())
     assert read["identity"]["uid"] == key["identity_uid"]
     text = "\n".join(line for section in answer.story.sections for line in section.lines)
+    day = NOW.date().isoformat()
+    assert f"last used {NOW:%Y-%m-%d %H:%M} UTC (days ago: 0)" in text
+    assert f"192.0.2.0/24 (1 times, {day} to {day})" in text
     assert "not evaluated yet" in text
 
 
@@ -65,8 +68,14 @@ def test_an_identity_is_found_by_name_and_its_unknowns_are_said(demo: App) -> No
     assert answer.row["credential"] is None
     assert answer.row["owner"]["name"] is None
     assert "unknown" in answer.story.summary
+    assert answer.story.title == name
+    (whose,) = (section.lines for section in answer.story.sections if section.id == "who")
+    assert whose[1] in {"no owner", "unresolved", "rejected"}
 
 
 def test_what_nothing_is_called_is_told(demo: App) -> None:
-    with demo.facts() as facts, pytest.raises(ConfigError, match="nothing in the inventory"):
+    with demo.facts() as facts, pytest.raises(ConfigError, match="neither the inventory nor the logs") as told:
         lookup.look_up(demo.workspace, facts, "AKIA-nobody", NOW)
+    assert "telemetry coverage" in told.value.advice
+    with demo.facts() as facts, pytest.raises(ConfigError, match="the name is empty"):
+        lookup.look_up(demo.workspace, facts, " ", NOW)

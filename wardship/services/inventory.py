@@ -234,11 +234,17 @@ class Detail:
     logs: Sequence[Row]  # rows of `log_coverage` of its systems
 
 
+class NotFound(ConfigError):
+    """Nothing that was read has that name or id."""
+
+
 def find(facts: Facts, wanted: str) -> str:
     """The uid of the identity that `wanted` names: a uid, a native id, a public key id, or a name.
 
-    Raises ConfigError when nothing or more than one thing has that name.
+    Raises NotFound when nothing has that name, ConfigError when it names nothing or more than one thing has it.
     """
+    if not wanted.strip():
+        raise ConfigError(_("the name is empty"), advice=_("give an id, a key id, or a name"))
     ways = (
         "SELECT identity_uid AS uid FROM identity_part WHERE uid = $1",
         "SELECT DISTINCT identity_uid AS uid FROM identity_part WHERE native_id = $1",
@@ -259,7 +265,7 @@ def find(facts: Facts, wanted: str) -> str:
                 _("%(n)d identities are called %(name)r") % {"n": len(found), "name": wanted[:64]},
                 advice=_("name one by its id: %(ids)s") % {"ids": ", ".join(found[:5])},
             )
-    raise ConfigError(
+    raise NotFound(
         _("nothing in the inventory is called %(name)r") % {"name": wanted[:64]},
         advice=_("search with `wardship inventory --text WORD`"),
     )

@@ -17,6 +17,7 @@ from wardship.sdk.i18n import N_, _, format_instant, format_number
 from wardship.sdk.words import word
 from wardship.services import alerts, listings, usage
 from wardship.services.formats import Column, Row
+from wardship.services.inventory import NotFound
 from wardship.services.reading import Facts
 from wardship.services.story import Section, Story
 from wardship.services.usage import Subject
@@ -70,13 +71,22 @@ class Answer:
 def look_up(ws: Workspace, facts: Facts, wanted: str, now: datetime) -> Answer:
     """What is known of a key id, an ARN, an app id, a name, or any exact id.
 
-    Raises ConfigError when nothing known has that name, or several identities do.
+    Raises ConfigError when nothing known has that name (NotFound), or several identities do.
     """
     known = usage.current(ws)
     leaks: list[Row] = list(facts.rows("SELECT * FROM exposure WHERE public_id = ? AND presence <> 'gone'", [wanted]))
     try:
         subject = usage.find(facts, known, wanted)
-    except ConfigError:
+    except ConfigError as error:
+        if not leaks and isinstance(error, NotFound):
+            raise NotFound(
+                _("neither the inventory nor the logs nor the places searched for secrets know %(name)r")
+                % {"name": wanted[:64]},
+                advice=_(
+                    "it may still be yours: `wardship coverage` and `wardship telemetry coverage` say what was read;"
+                    " `wardship inventory --text WORD` searches parts of names"
+                ),
+            ) from None
         if not leaks:
             raise
         subject = Subject(name=wanted, identity_uid=leaks[0]["identity_uid"])
@@ -120,7 +130,7 @@ def _credential(facts: Facts, wanted: str, subject: Subject) -> Row | None:
     """The credential that was asked for, by any of its exact ids; None where an identity was."""
     name = subject.credential_id or wanted
     query = (
-        f"SELECT {_CREDENTIAL} FROM credential WHERE $1 IN (uid, public_id, native_id, fingerprint)"  # noqa: S608
+        f"SELECT {_CREDENTIAL} FROM credential WHERE $1 IN (uid, public_id, native_id, fingerprint)"  # noqa: S608 - ours
         " ORDER BY presence = 'gone', uid"
     )
     return next(facts.rows(query, [name]), None)
@@ -206,7 +216,8 @@ def _story(row: Mapping[str, Any], now: datetime) -> Story:
         "alerts": format_number(row["counts"]["alerts"]),
         "leaks": format_number(row["counts"]["exposures"]),
     }
-    return Story(title=f"{row['asked']}: {name}", summary=summary, sections=sections)
+    title = name if name == row["asked"] else f"{row['asked']}: {name}"
+    return Story(title=title, summary=summary, sections=sections)
 
 
 def _whose(row: Mapping[str, Any]) -> list[str]:
@@ -217,11 +228,9 @@ def _whose(row: Mapping[str, Any]) -> list[str]:
     return [
         f"{word('kind', one['kind'])} {one['name'] or one['native_id']} ({one['authority']}, {one['uid']})",
         _("owner %(state)s: %(name)s, %(here)s")
-        % {
-            "state": word("owner_state", owner["state"]),
-            "name": owner["name"] or _("unknown"),
-            "here": gone[owner["active"]],
-        },
+        % {"state": word("owner_state", owner["state"]), "name": owner["name"], "here": gone[owner["active"]]}
+        if owner["name"]
+        else word("owner_state", owner["state"]),
         _("purpose: %(purpose)s") % {"purpose": row["purpose"] or _("not declared")},
         _("business process: %(process)s") % {"process": row["business_process"] or _("not declared")},
         _("environment: %(environment)s") % {"environment": row["environment"] or _("unknown")},
@@ -261,8 +270,8 @@ def _used(row: Mapping[str, Any], now: datetime) -> list[str]:
     if last is None:
         return [_("use unknown: no log and no system tells")]
     lines = [
-        _("last used %(n)s days ago (%(day)s)")
-        % {"n": format_number(max(0, (now - last).days)), "day": last.date().isoformat()}
+        _("last used %(when)s (days ago: %(n)s)")
+        % {"n": format_number(max(0, (now - last).days)), "when": format_instant(last)}
     ]
     if use["events"]:
         lines.append(
@@ -279,7 +288,16 @@ def _used(row: Mapping[str, Any], now: datetime) -> list[str]:
 def _habits(usual: Mapping[str, Sequence[Row]]) -> list[str]:
     lines = [
         f"{word('aspect', aspect)}: "
-        + ", ".join(f"{one['value'] or _('unknown')} ({format_number(one['events'])})" for one in rows)
+        + ", ".join(
+            _("%(what)s (%(n)s times, %(first)s to %(last)s)")
+            % {
+                "what": one["value"] or _("unknown"),
+                "n": format_number(one["events"]),
+                "first": one["first_at"].date().isoformat(),
+                "last": one["last_at"].date().isoformat(),
+            }
+            for one in rows
+        )
         for aspect, rows in usual.items()
         if rows
     ]

@@ -228,7 +228,7 @@ def find(facts: Facts, known: Generation, wanted: str) -> Subject:
             if asked.actors("actor_action", _PERMISSION, {"service": service, "operation": operation}):
                 return Subject(name=wanted, service=service, operation=operation)
             if _OPERATION.fullmatch(wanted):
-                raise ConfigError(
+                raise inventory.NotFound(
                     _("nobody did %(what)s in the logs that were read") % {"what": wanted},
                     advice=_("`wardship telemetry coverage` shows what they hold, `wardship unused` what nobody uses"),
                 ) from None
