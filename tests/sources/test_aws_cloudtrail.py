@@ -256,12 +256,38 @@ def only(condition: Any) -> dict[str, Any]:
         ("AuthorizeSecurityGroupIngress", {"ipPermissions": {"items": [{"ipRanges": {"items":
             [{"cidrIp": "0.0.0.0/0"}]}}]}}, ["0.0.0.0/0"], True),
         ("PutBucketPolicy", {"bucketPolicy": "{broken"}, None, None),
+        ("CreateElasticsearchDomain", {"accessPolicies": json.dumps(ANYBODY)}, ["*"], True),
+        ("CreateDomain", {"accessPolicies": only({"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}})}, None, None),
+        ("CreateDomain", {"accessPolicies": only({"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}})}, ["*"], True),
     ],
 )  # fmt: skip
 def test_whom_a_change_lets_in(operation: str, parameters: Any, shared: list[str] | None, public: bool | None) -> None:
     found = detail(operation, parameters)
     assert (found.get("shared_with"), found.get("public")) == (shared, public)
     assert operation in BY_HAND
+
+
+def test_trust_in_services_of_the_provider_alone_is_told_apart() -> None:
+    service, both = {"Service": "ec2.amazonaws.com"}, {"Service": "ec2.amazonaws.com", "AWS": "999988887777"}
+    told = [
+        detail("UpdateAssumeRolePolicy", {"policyDocument": {"Statement": {"Effect": "Allow", "Principal": one}}})
+        for one in (service, both)
+    ]
+    assert [one.get("only_services") for one in told] == [True, None]
+
+
+@pytest.mark.parametrize(
+    ("filters", "everything"),
+    [
+        ([{"key": "tag-key", "values": ["!nobody-has-this"]}], True),
+        ([{"key": "name", "values": ["shop/"]}], None),
+        ([{"key": "name", "values": ["shop/", "!shop/test"]}], None),
+        (None, None),
+        ("odd", None),
+    ],
+)
+def test_a_batch_of_secrets_that_only_leaves_out_is_told(filters: Any, everything: bool | None) -> None:
+    assert detail("BatchGetSecretValue", {"filters": filters}).get("everything") is everything
 
 
 def test_a_new_key_is_known_by_its_id_and_nothing_secret_is_kept() -> None:

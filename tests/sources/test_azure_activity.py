@@ -53,6 +53,14 @@ def test_an_application_assigns_a_role() -> None:
     assert found.detail["target_sp"] == OBJECT
 
 
+def test_flags_of_a_body_are_told() -> None:
+    opened = {"properties": {"allowBlobPublicAccess": True}}
+    assert read(api(properties={"requestbody": json.dumps(opened)})).detail["allow_blob_public_access"] == "true"
+    gone = {"properties": {"deleteRetentionPolicy": {"enabled": False}}}
+    assert read(api(properties={"requestbody": json.dumps(gone)})).detail["new_value"] == "off"
+    assert "new_value" not in read(api(properties={"requestbody": json.dumps({"properties": {}})})).detail
+
+
 def test_a_person_is_one_although_a_client_did_it_for_them() -> None:
     claims = {f"{CLAIMS}tenantid": TENANT, "appid": APP, f"{CLAIMS}objectidentifier": OBJECT, "upn": "ana@example.com"}
     found = read(api(claims=claims, caller="ana@example.com", status={"value": "Started"}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -15,7 +16,7 @@ from wardship.model.activity import Activity, ActorKind
 from wardship.model.errors import DataError
 from wardship.sdk.connector import DriftLog
 from wardship.sdk.log_mapping import MappedLog, shipped_names
-from wardship.sdk.registry import source
+from wardship.sdk.registry import source, source_names
 from wardship.sdk.told import told
 
 NOON = "2026-03-01T12:00:00Z"
@@ -141,6 +142,39 @@ def test_clients_that_act_by_themselves_are_applications() -> None:
     assert (one("auth0.logs").actor_id, one("auth0.logs").actor_kind) == ("app-1", ActorKind.APPLICATION)
     assert (one("keycloak.log").actor_id, one("keycloak.log").actor_kind) == ("robot", ActorKind.APPLICATION)
     assert one("envoy.access").actor_kind is ActorKind.WORKLOAD
+
+
+def test_what_a_person_does_at_a_dashboard_is_the_persons_and_named_by_the_endpoint() -> None:
+    asked = {"auth": {"user": {"user_id": "auth0|7", "email": "ann@example.org"}}}
+    said = {"log_id": "1", "type": "sapi", "date": NOON, "client_id": "dashboard", "description": "Create a role"}
+    (person,) = parse("auth0.logs", {"data": {**said, "details": {"request": asked}}})
+    (robot,) = parse("auth0.logs", {"data": said})
+    (refused,) = parse("auth0.logs", {"data": {**said, "details": {"request": asked, "response": {"statusCode": 403}}}})
+    assert (person.actor_id, person.actor_kind, person.resource_type) == ("auth0|7", ActorKind.USER, "Create a role")
+    assert (robot.actor_id, robot.actor_kind) == ("dashboard", ActorKind.APPLICATION)
+    assert [one.outcome.value for one in (person, robot, refused)] == ["success", "success", "failure"]
+
+
+def test_keys_of_administrators_interfaces_are_told_from_others() -> None:
+    made = {"action": "integration_create", "isotimestamp": NOON, "timestamp": 1772366400, "username": "ann"}
+    (duo,) = parse("cisco_duo.admin", {**made, "description": json.dumps({"raw_type": "adminapi"})})
+    token = {"operation_name": "AuthenticationTokenCreation", "tenant_id": "8", "created_at": NOON, "user_id": "7"}
+    tines = [parse("tines.audit", {**token, "inputs": {"inputs": {"isServiceToken": one}}})[0] for one in (True, False)]
+    assert duo.resource_type == "adminapi"
+    assert [one.resource_type for one in tines] == ["tenant token", "personal token"]
+
+
+def test_a_sign_in_that_passed_without_a_second_factor_says_so() -> None:
+    said = {"txid": "1", "timestamp": 1772366400, "event_type": "authentication", "result": "success"}
+    (found,) = parse("cisco_duo.auth", {**said, "user": {"name": "ann"}, "reason": "bypass_user"})
+    assert (found.outcome.value, found.detail["mfa"]) == ("success", "off")
+
+
+def test_the_login_history_of_snowflake_is_not_taken_for_anothers() -> None:
+    login = {"EVENT_TYPE": "LOGIN", "EVENT_TIMESTAMP": NOON, "EVENT_ID": "1", "USER_NAME": "ANN", "IS_SUCCESS": "NO"}
+    assert [name for name in source_names() if source(name).claims(login)] == ["snowflake.query_history"]
+    (found,) = parse("snowflake.query_history", login)
+    assert (found.operation, found.outcome.value) == ("LOGIN", "failure")
 
 
 def test_a_security_lake_event_of_aws_has_the_connectors_ids() -> None:

@@ -115,17 +115,19 @@ PARAMETERS = tuple(dict.fromkeys(("bucketName", "key", *_NAMING, *(name for _, n
 
 OUTCOME_KEYS = (
     "ConsoleLogin", "CheckMfa", "SwitchRole", "ExitRole", "RenewRole", "CredentialVerification", "CredentialChallenge",
-    "UserAuthentication",
+    "UserAuthentication", "PasswordUpdated",
 )  # fmt: skip
 """Sign-ins: their responseElements say "Success" or "Failure" under the operation's own name."""
 
 SHARING = frozenset(
     {
-        "AddPermission", "AddPermission20150331", "AddPermission20150331v2", "AddLayerVersionPermission",
-        "AddLayerVersionPermission20181031", "AuthorizeSecurityGroupEgress", "AuthorizeSecurityGroupIngress",
-        "CreateRole", "ModifyDBClusterSnapshotAttribute", "ModifyDBSnapshotAttribute", "ModifyImageAttribute",
-        "ModifySnapshotAttribute", "PutBucketAcl", "PutBucketPolicy", "PutKeyPolicy", "PutObjectAcl",
-        "PutResourcePolicy", "SetQueueAttributes", "SetRepositoryPolicy", "UpdateAssumeRolePolicy",
+        "AddLayerVersionPermission", "AddLayerVersionPermission20181031", "AddPermission", "AddPermission20150331",
+        "AddPermission20150331v2", "AuthorizeSecurityGroupEgress", "AuthorizeSecurityGroupIngress", "CreateDomain",
+        "CreateElasticsearchDomain", "CreateRole", "ModifyDBClusterSnapshotAttribute", "ModifyDBSnapshotAttribute",
+        "ModifyImageAttribute", "ModifySnapshotAttribute", "PutAccessPointPolicy", "PutBackupVaultAccessPolicy",
+        "PutBucketAcl", "PutBucketPolicy", "PutFileSystemPolicy", "PutKeyPolicy", "PutObjectAcl", "PutResourcePolicy",
+        "SetQueueAttributes", "SetRepositoryPolicy", "UpdateAssumeRolePolicy", "UpdateDomainConfig",
+        "UpdateElasticsearchDomainConfig",
     }
 )  # fmt: skip
 """Operations whose lists and policies say who was let in."""
@@ -135,7 +137,7 @@ SETTINGS = frozenset(
 )
 """Operations that protect or lay bare, by what they set."""
 
-BY_HAND = frozenset({"CopyObject", "CreateAccessKey", *OUTCOME_KEYS}) | SHARING | SETTINGS
+BY_HAND = frozenset({"BatchGetSecretValue", "CopyObject", "CreateAccessKey", *OUTCOME_KEYS}) | SHARING | SETTINGS
 """Rare operations that need more of a record than the fast way decodes."""
 
 CONSOLE_AGENTS = ("console.", "signin.amazonaws.com", "S3Console/", "Mozilla/", "Opera/")

@@ -15,6 +15,7 @@ from wardship.sources._record import MAX_LIST, at, child, children, flag, host_o
 _SUBJECT = re.compile(r"[\w.:@/+-]{1,200}")
 _MAPPED = re.compile(r"(?:rolearn|userarn|username): *[\"']?([\w+=,.@:/{}-]{1,200})")
 _GROUP = re.compile(r"- *(system:[a-z:-]{1,60})")
+_TOLD_OF_A_POD = {"serviceAccountName", "hostNetwork", "hostPID", "hostIPC"}
 
 
 def privileges(resource: str, body: Any) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def _workload(body: dict[str, Any]) -> dict[str, Any]:
         child(body, "spec.jobTemplate.spec.template.spec") or child(body, "spec.template.spec") or child(body, "spec")
     )
     boxes = [one for name in ("containers", "initContainers", "ephemeralContainers") for one in children(spec, name)]
-    if not boxes and "serviceAccountName" not in spec:
+    if not boxes and not spec.keys() & _TOLD_OF_A_POD:  # a patch says only what changes
         return {}
     added = [found for box in boxes for found in texts(box, "securityContext.capabilities.add")]
     paths = [path for volume in children(spec, "volumes") if (path := text(volume, "hostPath.path"))]

@@ -456,9 +456,12 @@ def _by_hand(event: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[st
     if operation not in SHARING:
         return {}
     networks = _collected(parameters.get("ipPermissions"), ("cidrIp", "cidrIpv6"))
-    others = {one for one in _let_in(parameters) if not one.endswith((".amazonaws.com", ".amazonaws.com.cn"))}
+    let_in = _let_in(parameters)
+    others = {one for one in let_in if not one.endswith((".amazonaws.com", ".amazonaws.com.cn"))}
     return {
         "attribute": _text(parameters.get("attributeType")) or _text(parameters.get("attributeName")),
+    if operation == "BatchGetSecretValue":
+        return {"everything": True if _excludes_only(parameters.get("filters")) else None}
         "shared_with": sorted(others | networks)[:_MAX_LISTED],
         "public": True if (others | networks) & _ANYBODY else None,
     }
@@ -469,9 +472,17 @@ def _setting(parameters: Mapping[str, Any]) -> dict[str, Any]:
     attribute of a server it is, whether the database is open to all networks."""
     versioning = parameters.get("VersioningConfiguration")
     off = (
+        "only_services": True if let_in and not others else None,
         _text(_within(versioning, "Status")) == "Suspended"
         or _text(_within(versioning, "MfaDelete")) == "Disabled"
         or _flag(parameters.get("deletionProtection")) is False
+def _excludes_only(filters: Any) -> bool:
+    """Whether filters only say what is left out ("!..."): what they choose is all the rest."""
+    listed = filters if isinstance(filters, list) else []
+    values = {text for one in listed if isinstance(one, dict) for text in _texts(one.get("values"))}
+    return bool(values) and all(one.startswith("!") for one in values)
+
+
     )
     logging = _within(parameters.get("BucketLoggingStatus"), "LoggingEnabled")
     return {
@@ -502,6 +513,7 @@ _MOST_NODES = 2_000
 def _let_in(parameters: Mapping[str, Any]) -> set[str]:
     """Accounts and principals that a change lets in; "*" and the like stand for anybody."""
     found: set[str] = set()
+    "accessPolicies",
     for name in ("principal", "valuesToAdd", "organizationId"):
         found |= _texts(parameters.get(name))
     found |= _texts(parameters.get("x-amz-acl")) & _ANYBODY  # the other words let nobody else in
@@ -538,15 +550,15 @@ def _principals(document: Any) -> set[str]:
 
 
 _BOUNDS = {"aws:principalorgid", "aws:principalaccount", "aws:principalarn", "aws:sourceaccount", "aws:sourcearn",
-           "aws:sourcevpc", "aws:sourcevpce"}  # fmt: skip
-_EQUAL = {"StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike"}
+           "aws:sourcevpc", "aws:sourcevpce", "aws:sourceip"}  # fmt: skip
+_EQUAL = {"StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike", "IpAddress"}
 
 
 def _bounded(condition: Any) -> bool:
     """Whether a statement's condition lets in only a named organisation, account, principal or network of its own, as
     S3 tells public policies from others. Conditions are joined by "and": one that binds is enough."""
     return isinstance(condition, dict) and any(
-        str(key).lower() in _BOUNDS and "*" not in _texts(value)
+        str(key).lower() in _BOUNDS and not _texts(value) & _ANYBODY
         for operator in _EQUAL & condition.keys()
         if isinstance(condition[operator], dict)
         for key, value in condition[operator].items()

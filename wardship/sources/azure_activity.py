@@ -108,6 +108,7 @@ _BODY_WORDS = (
     "roleDefinitionId", "principalId", "principalType", "issuer", "subject", "publicNetworkAccess", "state",
     "allowBlobPublicAccess", "publicAccess",
 )  # fmt: skip
+_KEEPING = ("deleteRetentionPolicy", "containerDeleteRetentionPolicy", "restorePolicy")  # what is deleted can come back
 
 
 def claims(record: dict[str, Any]) -> bool:
@@ -118,7 +119,7 @@ def claims(record: dict[str, Any]) -> bool:
         return False
     if "tenants/" in (row.lower("resourceId") or "") and "microsoft.aadiam" in (row.lower("resourceId") or ""):
         return False
-    if "OperationNameValue" in row or "eventTimestamp" in row:
+    if "OperationNameValue" in row or ("eventTimestamp" in row and "operationName" in row):
         return True
     if not any(name in row for name in ("operationName", "EventName", "evt")):
         return False
@@ -374,10 +375,16 @@ def _changed(properties: Row) -> dict[str, Any]:
     """The few words of a request's body that tell what a grant or a trust is about; the body itself is not kept."""
     body = properties.child("requestbody", "requestBody")
     inner = body.child("properties")
-    said = {name: (inner.text(name) or body.text(name)) for name in _BODY_WORDS}
+    said = {name: (inner.text(name) or body.text(name) or _flag_word(inner.flag(name))) for name in _BODY_WORDS}
     found = {_CAPITAL.sub(r"_\1", name).lower(): value for name, value in said.items() if value}
     if role := found.pop("role_definition_id", None):
         found["role_id"] = role.rpartition("/")[2].lower()
     if principal := found.pop("principal_id", None):
         found["target_sp"] = principal.lower()
+    if any(inner.child(name).flag("enabled") is False for name in _KEEPING):
+        found["new_value"] = "off"
     return found
+
+
+def _flag_word(value: bool | None) -> str | None:
+    return None if value is None else str(value).lower()

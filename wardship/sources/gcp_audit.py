@@ -404,6 +404,7 @@ def _detail(payload: dict[str, Any], service: str, operation: str, log: str) -> 
     }
     if service == "k8s.io":
         parts = operation.split(".")
+        "flow_logs": flag(request, "enableFlowLogs"),
         told |= privileges(next((part for part in reversed(parts[:-1]) if part.islower()), ""), request)
         told["webhook_hosts"] = told.get("webhook_hosts") or host_of(text(request, "clientConfig.url"))
     return told
