@@ -152,13 +152,18 @@ def mask_tokens(text: str) -> str:
     return _VENDOR.sub(MASK, text)
 
 
-def _plain(text: str) -> str:
+def mask_told(text: str) -> str:
+    """`text` with what is said to be a secret masked: by a name beside it, a scheme, or its vendor's form. What only
+    looks random stays: names of programs do."""
     text = _PEM.sub(MASK, text)
     text = _USERINFO.sub(rf"\1{MASK}@", text)
     text = _VENDOR.sub(MASK, text)
     text = _SCHEME.sub(rf"\1 {MASK}", text)
-    text = _NAMED.sub(rf"\1{MASK}", text)
-    return _RUN.sub(_masked_run, text)
+    return _NAMED.sub(rf"\1{MASK}", text)
+
+
+def _plain(text: str) -> str:
+    return _RUN.sub(_masked_run, mask_told(text))
 
 
 def _spelt_out(text: str) -> str:

@@ -11,6 +11,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -322,6 +323,25 @@ def test_a_link_that_somebody_else_put_there_is_not_followed(ws: Workspace, tmp_
     done = load(ws, folder)
     assert uids(ws) == ["e0", "e1"]  # a link of ours is followed
     assert [(Path(name).name, why[:22]) for name, why in done.broken] == [("bad.jsonl", "a link of another user")]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=IDS)
+def test_a_token_where_no_token_belongs_is_masked(ws: Workspace, tmp_path: Path, source: Source) -> None:
+    """A login whose password was typed as the name, a session that a script named after its key."""
+    token = "ghp_" + "a1B2" * 9
+    load(ws, write(tmp_path / "a.jsonl", [record(0, who=token), record(1, does=f"read {token}, twice")]), source=source)
+    assert rows(ws, "actor_id, operation") == [("***", "read"), ("w1", "read ***, twice")]
+
+
+def test_a_user_agent_keeps_no_secret(ws: Workspace, tmp_path: Path) -> None:
+    class Agents(Tiny):
+        def parse(self, record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
+            return [replace(one, user_agent=record["ua"]) for one in super().parse(record, drift)]
+
+    usual = "aws-sdk-go-v2/1.24.0 os/linux lang/go#1.21.5 md/GOARCH#amd64 exec-env/AWS_Lambda_python3.11"
+    agents = [usual, "deploy.sh --password=" + "Tr0ub4dor", "curl (Bearer " + "qX7r" * 6 + ")"]
+    load(ws, write(tmp_path / "a.jsonl", [record(n, ua=ua) for n, ua in enumerate(agents)]), source=Agents())
+    assert [ua for _uid, ua in rows(ws, "uid, user_agent")] == [usual, "deploy.sh --password=***", "curl (Bearer ***)"]
 
 
 def split_over(folder: Path, records: list[dict[str, Any]], cuts: list[int], form: str) -> list[Path]:

@@ -262,6 +262,7 @@ class Batch:
             if not instead:  # what is replayed was numbered before
                 staging.number({name: part.start for name, part in self._parts.items()})
             staging.stamp_addresses()
+            staging.mask_secrets()
             staging.drop_repeated()
             with telemetry.writing(self._ws.activity):
                 done = self._try_until_published(also, instead)

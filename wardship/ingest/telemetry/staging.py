@@ -12,6 +12,7 @@ and are loaded in bulk.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from wardship.ingest.telemetry.addresses import Addresses
 from wardship.model.activity import ACTIVITY, EARLIEST, FIELDS
 from wardship.model.errors import Error, Unavailable
 from wardship.sdk.i18n import _
+from wardship.sdk.redact import MASK, MAX_CHARS, mask_told
 from wardship.store.disk import sync
 from wardship.store.engine import literal
 from wardship.store.telemetry import LiveFile, NewFile, new_path
@@ -37,6 +39,16 @@ _MAX_PLACES = 1_000_000  # addresses that are remembered between batches
 _GIVEN = ("src_network", "src_asn", "src_country")  # a made-up event may bring them; a source never does
 PARSED = FIELDS + _GIVEN
 _STAGED = {**{name: ACTIVITY[name] for name in PARSED}, "input": "BIGINT", "position": "BIGINT", "part": "INTEGER"}
+_PASTED = (
+    r"\b(?:gh[opusr]_|github_pat_|glpat-|xox[abeprs]-|xapp-|sk-(?:ant|proj|svcacct|admin)-|[sr]k_(?:live|test)_|whsec_"
+    r"|AIza|ya29\.|GOCSPX-|hv[sbr]\.|npm_|pypi-|shpat_|dckr_pat_|ATATT3|dop_v1_|eyJ[A-Za-z0-9_-]{8,}\.)"
+    r"[A-Za-z0-9_.~+/=-]{16,}"
+)
+"""Tokens that no id or name is taken for (RE2): a part of what `wardship.sdk.redact` knows."""
+_SPOKEN = (
+    "actor_id", "actor_name", "session", "on_behalf_of", "credential_id", "operation", "resource_id", "resource_name",
+    "outcome_code", "detail",
+)  # fmt: skip
 BAD = {
     "input": "BIGINT",
     "position": "BIGINT",
@@ -230,6 +242,28 @@ class Staging(contextlib.AbstractContextManager["Staging"]):
             return {"text": text}
         return {"text": text, "ip": place.ip, "network": place.network, "asn": place.asn, "country": place.country}
 
+    # ------------------------------------------------------------ secrets
+
+    def mask_secrets(self) -> None:
+        """Takes out what somebody pasted where it does not belong: of user agents, in which programs write what they
+        like, what is said to be a secret; of other texts what has the form of a vendor's token."""
+        with _said():
+            rows = self.folder / "agents.jsonl"
+            found = self._db.cursor().execute("SELECT DISTINCT user_agent FROM staged WHERE user_agent IS NOT NULL")
+            with rows.open("wb") as out:
+                while texts := found.fetchmany(10_000):
+                    masked = ((text, _masked(text)) for (text,) in texts)
+                    out.writelines(orjson.dumps({"text": a, "masked": b}) + b"\n" for a, b in masked if a != b)
+            if rows.stat().st_size:
+                columns = {"text": "VARCHAR", "masked": "VARCHAR"}
+                self._insert("CREATE OR REPLACE TEMP TABLE agent AS SELECT * FROM lines", rows, columns)
+                self._db.execute("UPDATE staged SET user_agent = masked FROM agent WHERE user_agent = agent.text")
+            for name in _SPOKEN:  # most say the same again and again: looking at each word once costs a third
+                holds = f"regexp_matches({name}, '{_PASTED}')"
+                if self._one(f"SELECT count(*) FROM (SELECT DISTINCT {name} FROM staged) WHERE {holds}"):  # noqa: S608
+                    changed = f"regexp_replace({name}, '{_PASTED}', '{MASK}', 'g')"
+                    self._db.execute(f"UPDATE staged SET {name} = {changed} WHERE {holds}")  # noqa: S608 - our names
+
     # ------------------------------------------------------------ duplicates
 
     def drop_repeated(self) -> None:
@@ -376,6 +410,11 @@ def describe(
         last_at=last.replace(tzinfo=UTC),
         batches=batches,
     )
+
+
+@functools.lru_cache(maxsize=20_000)
+def _masked(agent: str) -> str:
+    return mask_told(agent[:MAX_CHARS])
 
 
 def no_room(reason: str) -> Unavailable:
