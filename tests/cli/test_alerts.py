@@ -49,10 +49,22 @@ def test_an_alert_is_listed_shown_expected_and_opened_again(run: Command, folder
     assert run("alerts", "list", "-w", folder).out.startswith("No alert.")
     assert uid_of(run, folder, "--all") == uid
     assert run("alerts", "unexpected", uid, "--reason", "over", "-w", folder).code == 0
+    assert run("alerts", "reopen", uid, "--reason", "over", "-w", folder).code == 2
+    assert run("alerts", "close", uid, "--reason", "seen", "-w", folder).code == 0
+    assert f"wardship alerts reopen {uid}" in run("alerts", "show", uid, "-w", folder).out
+    assert run("alerts", "reopen", uid, "--reason", "the wrong one", "-w", folder).code == 0
+    assert uid_of(run, folder) == uid
     assert run("alerts", "close", uid, "--reason", "seen", "-w", folder).code == 0
     assert run("alerts", "list", "-w", folder).out.startswith("No alert.")
     (signal,) = json.loads(run("alerts", "list", "--signals", "-w", folder, "-o", "json").out)
     assert signal["evidence"] == ["1#0"]
+
+
+def test_a_narrow_terminal_shows_who_it_is_about(run: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    head, _line, row, *_rest = run("alerts", "list", "-w", folder).out.splitlines()
+    assert "Who" in head
+    assert "robot" in row
 
 
 def test_a_decision_needs_an_end_and_a_reason(run: Command, folder: Path) -> None:

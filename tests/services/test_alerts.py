@@ -164,11 +164,42 @@ def test_the_story_says_what_is_not_known(ws: Workspace, uid: str) -> None:
     assert story.title == "Somebody did reads_things: robot"
     assert "did reads_things in made-up" in told["signals"]
     assert "counts 60 of 100" in told["signals"]
+    assert told["evidence"].startswith("2026-11-20 03:00:00 UTC  ")
+    assert "from unknown, program unknown; record 0 of " in told["evidence"]
     assert "[1#0]" in told["evidence"]
+    assert "events in this alert: at least 1" in told["baseline"]
     assert "nothing is known of it before" in told["baseline"]
     assert "the inventory does not know it" in told["what"]
     assert "Ask the owner." in told["steps"]
     assert told["decision"] == "nobody has decided anything yet"
+
+
+def test_the_story_shows_the_events_and_what_the_actor_did_before(ws: Workspace, tmp_path: Path) -> None:
+    usual = {"service": "s", "actor_id": "A", "src_network": "198.51.100.0/24", "user_agent": "Boto3/1.40"}
+    publish(ws.db, ws.activity, [{**usual, "time": "2026-11-10T03:00:00", "uid": "old"}])
+    telemetry_refresh.learn(ws, actor="test")
+    seen = {**usual, "src_ip": "192.0.2.9", "src_network": "192.0.2.0/24", "user_agent": "curl/8", "outcome": "failure"}
+    publish(ws.db, ws.activity, [{**seen, "time": "2026-11-20T05:00:00", "uid": "new", "operation": "Read"}])
+    one = detection(tmp_path / "more", "reads_more", "e.operation = 'Read'", weight=60)
+    with detect.alone(ws.db) as lease:
+        (uid,) = detect.judge(ws, [3], actor="test", lease=lease, detections=[one], policy=Policy()).opened
+    with Facts(None) as facts:
+        told = {part.id: part.lines for part in alert_story.story(ws, facts, uid, [one], NOW).sections}
+    (event,) = told["evidence"]
+    assert event.startswith("2026-11-20 05:00:00 UTC  Read")
+    assert "refused or failed; from 192.0.2.9, program curl/8; record 0 of " in event
+    assert "network: 198.51.100.0/24 (1 times, last 2026-11-10 03:00 UTC)" in told["baseline"]
+    assert "program: Boto3 (1 times, last 2026-11-10 03:00 UTC)" in told["baseline"]
+
+
+def test_what_no_log_tells_of_an_actor_is_unknown_and_not_none() -> None:
+    hours = "".join("9" if day < 5 and hour in (2, 3, 14) else "0" for day in range(7) for hour in range(24))
+    row = {"countries": 0, "networks": 2, "failure_rate": 0.0, "rhythm": "daily", "hours": hours, "mature": True}
+    lines = alert_story.picture(row)
+    assert {"countries: unknown", "networks: 2", "share that fails: 0", "rhythm: every day"} <= set(lines)
+    assert "usual hours (UTC): Mon-Fri 02-04, 14-15" in lines
+    assert alert_story.usual_hours("0" * 168) == "-"
+    assert alert_story.usual_hours("1" + "0" * 143 + "1" * 24) == "Mon 00-01; Sun 00-24"
 
 
 @pytest.mark.parametrize("text", ["some-thing T or so", "9999-99-99T99:99:99+00:00", "2026-11-20Tea"])

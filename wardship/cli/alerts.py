@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from wardship.app import App
 
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
+_THE_ALERT = N_("The alert's id.")
+_WHY = N_("Why, for whoever reads it later.")
 
 
 def add_to(root: kit.Group) -> None:
@@ -79,7 +81,7 @@ def _lists(alerts: kit.Group) -> None:
         examples=("wardship alerts show al_k5q2m6w4r3t7u5v6x7y2",),
         rows=True,
     )
-    @kit.argument("uid", help=N_("The alert's id."))
+    @kit.argument("uid", help=_THE_ALERT)
     def show(run: Run, uid: str) -> None:
         from wardship.services import alert_story, detect
 
@@ -104,13 +106,13 @@ def _decisions(alerts: kit.Group) -> None:
     @kit.option(
         "--until", type=_DATE, required=True, metavar=N_("DAY"), help=N_("The last day on which it is expected.")
     )
-    @kit.option("--reason", required=True, metavar=N_("TEXT"), help=N_("Why, for whoever reads it later."))
+    @kit.option("--reason", required=True, metavar=N_("TEXT"), help=_WHY)
     @kit.option(
         "--fold",
         metavar=N_("PATTERN"),
         help=N_("Which hits of these detections: * stands for any text. Without this, the same as in the alert."),
     )
-    @kit.argument("uid", help=N_("The alert's id."))
+    @kit.argument("uid", help=_THE_ALERT)
     def expected(run: Run, uid: str, until: datetime, reason: str, fold: str | None) -> None:
         from wardship.services import alerts as service
         from wardship.services import evaluate
@@ -131,8 +133,8 @@ def _decisions(alerts: kit.Group) -> None:
         help=N_("Take back that an alert is expected: it is open again."),
         examples=("wardship alerts unexpected al_k5q2m6w4r3t7u5v6x7y2 --reason 'the migration is over'",),
     )
-    @kit.option("--reason", required=True, metavar=N_("TEXT"), help=N_("Why, for whoever reads it later."))
-    @kit.argument("uid", help=N_("The alert's id."))
+    @kit.option("--reason", required=True, metavar=N_("TEXT"), help=_WHY)
+    @kit.argument("uid", help=_THE_ALERT)
     def unexpected(run: Run, uid: str, reason: str) -> None:
         from wardship.services import alerts as service
 
@@ -147,13 +149,28 @@ def _decisions(alerts: kit.Group) -> None:
         examples=("wardship alerts close al_k5q2m6w4r3t7u5v6x7y2 --reason 'key rotated, incident 12'",),
     )
     @kit.option("--reason", required=True, metavar=N_("TEXT"), help=N_("What was found, for whoever reads it later."))
-    @kit.argument("uid", help=N_("The alert's id."))
+    @kit.argument("uid", help=_THE_ALERT)
     def close(run: Run, uid: str, reason: str) -> None:
         from wardship.services import alerts as service
 
         with work.opened(run) as app:
             service.close(app.workspace, uid, actor=app.actor, reason=reason)
         run.say(_("Alert %(uid)s is closed.") % {"uid": uid})
+
+    @kit.command(
+        alerts,
+        "reopen",
+        help=N_("Take back that an alert was closed."),
+        examples=("wardship alerts reopen al_k5q2m6w4r3t7u5v6x7y2 --reason 'the wrong one was closed'",),
+    )
+    @kit.option("--reason", required=True, metavar=N_("TEXT"), help=_WHY)
+    @kit.argument("uid", help=_THE_ALERT)
+    def reopen(run: Run, uid: str, reason: str) -> None:
+        from wardship.services import alerts as service
+
+        with work.opened(run) as app:
+            service.reopen(app.workspace, uid, actor=app.actor, reason=reason)
+        run.say(_("Alert %(uid)s is open again.") % {"uid": uid})
 
 
 def _windows(alerts: kit.Group) -> None:

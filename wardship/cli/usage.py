@@ -12,6 +12,7 @@ from wardship.cli import kit, work
 from wardship.cli.kit import Run
 from wardship.sdk.display import visible
 from wardship.sdk.i18n import N_, _, format_instant, format_number, format_share
+from wardship.sdk.words import word
 
 if TYPE_CHECKING:
     from wardship.services.formats import Row
@@ -25,13 +26,6 @@ _NOT_SEEN = N_(
 _DAYS = (N_("Mon"), N_("Tue"), N_("Wed"), N_("Thu"), N_("Fri"), N_("Sat"), N_("Sun"))
 _BARS = "▁▂▃▄▅▆▇█"
 _SHADES = "·░░░▒▒▒▓▓█"
-_RHYTHMS = {
-    "daily": N_("every day"),
-    "weekdays": N_("on working days"),
-    "weekly": N_("every week"),
-    "monthly": N_("every month"),
-    "bursty": N_("now and then"),
-}
 
 
 def add_to(root: kit.Group) -> None:
@@ -162,7 +156,7 @@ def _drawn(picture: Picture) -> list[str]:
         if rhythm:
             lines.append(
                 _("Rhythm: %(rhythm)s; longest gap: %(days)s days")
-                % {"rhythm": _(_RHYTHMS[rhythm]), "days": format_number(one["longest_gap_days"] or 0)}
+                % {"rhythm": word("rhythm", rhythm), "days": format_number(one["longest_gap_days"] or 0)}
             )
         lines.append(
             _("Usual volume: %(median)s events on an active day (give or take %(mad)s); failures: %(failures)s")

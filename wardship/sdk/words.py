@@ -134,6 +134,24 @@ _VERDICTS = {
     "insufficient": N_("not enough known"),
 }
 _PERIODS = {"month_end": N_("end of month"), "quarter_end": N_("end of quarter"), "year_end": N_("end of year")}
+_RHYTHMS = {
+    "daily": N_("every day"),
+    "weekdays": N_("on working days"),
+    "weekly": N_("every week"),
+    "monthly": N_("every month"),
+    "bursty": N_("now and then"),
+}
+_OUTCOMES = {"success": N_("done"), "failure": N_("refused or failed")}
+_ASPECTS = {
+    "credential": N_("credential"),
+    "action": N_("action"),
+    "resource": N_("resource"),
+    "network": N_("network"),
+    "agent": N_("program"),
+    "session": N_("session"),
+    "actor": N_("actor"),
+    "day": N_("day"),
+}
 
 _STAGES = {
     "found": N_("found"),
@@ -177,11 +195,15 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "change": _CHANGES,
     "family": _FAMILIES,
     "reason": _REASONS,
+    "problem": {"no_log": _REASONS["no_log"]},
     "stage": _STAGES,
     "validity": _VALIDITIES,
     "verdict": _VERDICTS,
     "period": _PERIODS,
     "place": _PLACES,
+    "rhythm": _RHYTHMS,
+    "outcome": _OUTCOMES,
+    "aspect": _ASPECTS,
 }
 
 

@@ -32,9 +32,9 @@ from wardship.store.workspace import Workspace
 
 COLUMNS = (
     Column(name="severity", label=N_("Severity")),
-    Column(name="score", label=N_("Score"), type="integer"),
     Column(name="title", label=N_("What happened")),
     Column(name="subject", label=N_("Who")),
+    Column(name="score", label=N_("Score"), type="integer"),
     Column(name="owner_name", label=N_("Owner")),
     Column(name="criticality", label=N_("Criticality")),
     Column(name="signals", label=N_("Signals"), type="integer"),
@@ -278,12 +278,26 @@ def close(ws: Workspace, uid: str, *, actor: str, reason: str) -> Decided:
         if row.state == AlertState.CLOSED.value:
             raise ConfigError(
                 _("this alert is closed already, by %(who)s: %(why)s") % {"who": row.decided_by, "why": row.reason},
-                advice=_("what happens again becomes a new alert"),
+                advice=_("what happens again becomes a new alert; `wardship alerts reopen` takes the decision back"),
             )
         said = _reason(reason)
         _decide(writing.conn, uid, AlertState.CLOSED, writing.at, actor, reason=said, until_at=None)
         writing.audit("alert.closed", f"alert:{uid}", {"reason": said})
     return Decided(uid=uid, state=AlertState.CLOSED.value)
+
+
+def reopen(ws: Workspace, uid: str, *, actor: str, reason: str) -> Decided:
+    """Takes back that an alert was closed. Raises ConfigError for one that is not."""
+    with ws.db.write(actor) as writing:
+        if _alert_row(writing.conn, uid).state != AlertState.CLOSED.value:
+            raise ConfigError(
+                _("alert %(uid)s is not closed") % {"uid": uid},
+                advice=_("see its state with `wardship alerts show %(uid)s`") % {"uid": uid},
+            )
+        said = _reason(reason)
+        _decide(writing.conn, uid, AlertState.OPEN, writing.at, actor, reason=said, until_at=None)
+        writing.audit("alert.reopened", f"alert:{uid}", {"reason": said})
+    return Decided(uid=uid, state=AlertState.OPEN.value)
 
 
 def _decide(

@@ -453,7 +453,7 @@ class _Book:
             "title": order[0],
             "detections": json.dumps(order),
             "signals": len(signals),
-            "events": sum(one.events for one in signals),
+            "events": max(one.events for one in signals),  # at least: one event may be seen by several signals
             "first_at": min(one.first_at for one in signals),
             "last_at": newest.last_at,
             "baseline": json.dumps({name: _told(value) for name, value in baseline.items()}) if baseline else None,

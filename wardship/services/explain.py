@@ -206,6 +206,8 @@ def _what(detail: Detail) -> list[str]:
             "purpose": one["purpose"] or _("not declared"),
             "criticality": word("criticality", one["criticality"]) if one["criticality"] else _("not declared"),
         },
+        _("business process: %(process)s") % {"process": one["business_process"] or _("not declared")},
+        _("environment: %(environment)s") % {"environment": one["environment"] or _("unknown")},
     ]
     if len(detail.parts) > 1:
         lines.append(_("joined from %(n)d records by exact ids:") % {"n": len(detail.parts)})
