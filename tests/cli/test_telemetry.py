@@ -142,8 +142,13 @@ def test_the_workspace_below_a_folder_is_no_log(run: Command, log: Path, tmp_pat
 
 def test_lists_of_an_empty_inventory_lead_on(run: Command, log: Path) -> None:
     run("telemetry", "import", "auto", log, "-w", "w")
-    for words in (("telemetry", "coverage"), ("unused", "--verdict", "all")):
+    for words in (("telemetry", "coverage"), ("unused", "--verdict", "all"), ("unused",)):
         assert "wardship scan" in run(*words, "-w", "w").out
+
+
+def test_without_a_log_nobody_is_said_to_be_in_the_inventory(run: Command) -> None:
+    run("init", "-w", "w")
+    assert run("telemetry", "reconcile", "-w", "w").out.startswith("No log was counted yet")
 
 
 def test_a_mistyped_log_is_told_the_nearest(run: Command, log: Path) -> None:

@@ -37,6 +37,7 @@ def add_to(root: kit.Group, telemetry: kit.Group) -> None:
 
         chosen = None if verdict == "all" else verdict
         with work.opened(run) as app, app.facts() as facts:
+            something = next(use.verdicts(facts), None) is not None
             kit.emit(
                 run,
                 Listing(
@@ -45,7 +46,7 @@ def add_to(root: kit.Group, telemetry: kit.Group) -> None:
                     rows=use.verdicts(facts, verdict=chosen, family=family),
                 ),
                 empty=_("Nothing has this verdict. `wardship unused --verdict all` shows every one.")
-                if chosen or family
+                if something
                 else _("The inventory is empty: there is nothing that could be used. Next: wardship scan"),
             )
 
@@ -79,7 +80,7 @@ def add_to(root: kit.Group, telemetry: kit.Group) -> None:
     )
     @kit.option("--never-seen", is_flag=True, help=N_("The reverse: identities of which a whole log shows no use."))
     def reconcile(run: Run, *, never_seen: bool) -> None:
-        from wardship.services import use
+        from wardship.services import usage, use
         from wardship.services.formats import Listing
 
         with work.opened(run) as app, app.facts() as facts:
@@ -88,7 +89,13 @@ def add_to(root: kit.Group, telemetry: kit.Group) -> None:
                 empty = _("No identity is known never to act. A log must cover the whole time to say so.")
             else:
                 listing = Listing(name="unmatched-actors", columns=use.UNMATCHED_COLUMNS, rows=use.unmatched(facts))
-                empty = _("Everybody in the logs is in the inventory.")
+                if usage.current(app.workspace).rows("actor_day"):
+                    empty = _(
+                        "Every actor in the logs is in the inventory. Not looked for: people, computers, and the"
+                        " provider's own services."
+                    )
+                else:
+                    empty = _("No log was counted yet: nobody knows. Next: wardship telemetry import auto FILE...")
             kit.emit(run, listing, empty=empty)
             if not never_seen and (unnamed := use.unnamed_actors(facts)):
                 run.note(

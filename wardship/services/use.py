@@ -112,12 +112,19 @@ def verdicts(
 
 
 def log_coverage(facts: Facts) -> Iterator[Row]:
-    """Every log of every system: its days, its holes, what it leaves out; systems with identities and no log last."""
+    """Every log of every system: its days, its holes, what it leaves out; systems with identities and no log last.
+
+    Where no day is known, no hole is known either: that is NULL, not 0.
+    """
     return facts.rows(
         """
-        SELECT * FROM log_coverage
+        SELECT * REPLACE (
+            CASE WHEN covered_days > 0 THEN hole_days END AS hole_days,
+            CASE WHEN covered_days > 0 THEN longest_hole_days END AS longest_hole_days
+        )
+        FROM log_coverage
         UNION ALL BY NAME
-        SELECT i.authority, 0 AS covered_days, 0 AS hole_days, 0 AS longest_hole_days
+        SELECT i.authority, 0 AS covered_days, 'no_log' AS problem
         FROM (SELECT DISTINCT authority FROM identity WHERE presence <> 'gone') AS i
         WHERE i.authority NOT IN (SELECT authority FROM log_coverage)
         ORDER BY source IS NULL, authority, source
