@@ -54,6 +54,8 @@ def data(name: str = "AcmeIntegrator SaaS") -> Overview:
                 title="A supplier acts whose contract has ended",
                 subject=name,
                 system="Acme Ibérica",
+                owner_name=None,
+                criticality="high",
                 last_at=AT,
             )
         ],
@@ -208,6 +210,11 @@ def _contrast(one: str, other: str) -> float:
 
 
 def test_without_a_log_the_page_does_not_say_that_there_is_no_misuse() -> None:
+    alert = data().alerts[0]
+    assert "<td>unknown</td><td>high</td>" in render(data())
+    assert "<td>Irene</td><td>not declared</td>" in render(
+        replace(data(), alerts=[replace(alert, owner_name="Irene", criticality=None)])
+    )
     unread = render(replace(data(), alert_severities=None, alerts=[]))
     quiet = render(replace(data(), alert_severities={}, alerts=[]))
     assert "nobody looked for misuse" in unread

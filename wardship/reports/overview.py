@@ -64,6 +64,8 @@ class TopAlert:
     title: str
     subject: str
     system: str
+    owner_name: str | None
+    criticality: str | None
     last_at: datetime
 
 
