@@ -75,7 +75,8 @@ def check_any_bytes(engine: Engine, data: bytes, path: str) -> None:
         assert 0 < hit.confidence <= 1
         if not wide:
             before = data[: hit.start]
-            assert (hit.line, hit.column) == (before.count(b"\n") + 1, hit.start - before.rfind(b"\n"))
+            line = before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")
+            assert (hit.line, hit.column) == (before.count(b"\n") + 1, len(line) + 1)
             value = hit.value.reveal()
             assert data[hit.start : hit.end] in (
                 value.encode("utf-8", "surrogatepass"),

@@ -26,6 +26,7 @@ class Text:
     binary: bool = False
     wide: str | None = None
     _breaks: list[int] | None = field(default=None)
+    _reached: tuple[int, int] = (0, 2)  # of a wide text: a position, and where that is in the file
 
     @classmethod
     def of(cls, raw: bytes) -> Text:
@@ -55,19 +56,25 @@ class Text:
             return part.decode("latin-1")
 
     def span(self, begin: int, end: int) -> tuple[int, int, int, int]:
-        """Byte offsets in the file of begin and end, then line and column (in bytes of the text), both from 1."""
+        """Byte offsets in the file of begin and end, then line and column (in characters), both from 1.
+
+        Far behind in a long line the column counts bytes: nobody looks there, and characters would have to be counted.
+        """
         if self._breaks is None:
             self._breaks = _line_breaks(self.data)
         line = bisect_right(self._breaks, begin - 1)
-        column = begin - (self._breaks[line - 1] + 1 if line else 0) + 1
+        before = begin - (self._breaks[line - 1] + 1 if line else 0)
+        column = 1 + (before if before > PIECE else len(self.data[begin - before : begin].decode("utf-8", "replace")))
         if self.wide is None:
             return begin, end, line + 1, column
         return self._wide(begin), self._wide(end), line + 1, column
 
     def _wide(self, position: int) -> int:
         assert self.wide is not None  # noqa: S101 - only called for wide texts
-        text = self.data[:position].decode("utf-8", "surrogatepass")
-        return 2 + len(text.encode(self.wide, "surrogatepass"))
+        at, offset = self._reached if self._reached[0] <= position else (0, 2)
+        text = self.data[at:position].decode("utf-8", "surrogatepass")
+        self._reached = position, offset + len(text.encode(self.wide, "surrogatepass"))
+        return self._reached[1]
 
 
 def _line_breaks(data: bytes) -> list[int]:
