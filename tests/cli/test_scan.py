@@ -154,6 +154,14 @@ def test_a_rule_that_cannot_be_asked_is_named_and_the_rest_is_told(
         assert "wardship rules test" in ran.err
 
 
+def test_why_an_import_read_nothing_is_said(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    ran = run("import", "git", tmp_path / "folder", "-w", tmp_path / "ws")
+    assert ran.code == 3
+    assert "there is no git repository in" in ran.err
+    assert "Next: give a folder" in ran.err
+
+
 def test_a_rule_that_cannot_be_read_is_told_before_the_work(
     run: Command, own_rule: Path, register: Path, tmp_path: Path
 ) -> None:

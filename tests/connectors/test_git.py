@@ -349,6 +349,10 @@ def test_bundles_are_read_offline(shop: Repository, tmp_path: Path, clock: Clock
     read = read_scope(imported, scopes[0])
     assert read.complete
     assert any(isinstance(record, System) for record in read.records)
+    odd = Repository(tmp_path / "acme, inc\n#2")
+    assert [
+        scope.authority.startswith("git:file/acme-inc-2-") for scope in import_files([odd.folder], there).scopes()
+    ] == [True], "a path is no list"
     (tmp_path / "no.bundle").write_text("PK")
     with pytest.raises(ConfigError):
         list(import_files([tmp_path / "no.bundle"], there).scopes())

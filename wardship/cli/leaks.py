@@ -53,9 +53,15 @@ def add_to(root: kit.Group) -> None:
                 empty=_("No secret was seen outside a secrets manager, in what was read."),
             )
             counts = leaks.progress(facts)
+            files, repositories = leaks.not_searched(facts)
         from wardship.sdk.words import word
 
         run.note(", ".join(f"{word('stage', name)}: {format_number(n)}" for name, n in counts.items()))
+        if files:
+            run.note(
+                _("Not searched, above the size limit (setting max_blob_mb): %(files)s files of %(n)s repositories")
+                % {"files": format_number(files), "n": format_number(repositories)}
+            )
 
     @kit.command(
         secrets,

@@ -107,6 +107,7 @@ def add_to(root: kit.Group) -> None:
                 force=force,
             )
             tell.clear()
+            work.tell_outcome(run, outcome)
             asked = work.tell_unasked(run, outcome.unasked)
             return work.conclude(run, app, [outcome], asked=asked, fail_on=fail_on)
 

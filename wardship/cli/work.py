@@ -210,7 +210,7 @@ def read_all(
             raise
         _clear(app)
         outcomes.append(outcome)
-        _tell_outcome(run, outcome)
+        tell_outcome(run, outcome)
         if place == len(connections) or time.monotonic() - judged >= _JUDGE_EVERY_S:
             app.progress(_("judging"))
             asked = judge_again(run, app)
@@ -247,7 +247,8 @@ def _clear(app: App) -> None:
         clear()
 
 
-def _tell_outcome(run: Run, outcome: Outcome) -> None:
+def tell_outcome(run: Run, outcome: Outcome) -> None:
+    """How reading one connection went: what was read, or why not and what to do."""
     if outcome.error:
         run.warn("  " + _("stopped: %(what)s") % {"what": visible(outcome.error)})
         if outcome.advice:

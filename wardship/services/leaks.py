@@ -86,6 +86,17 @@ def progress(facts: Facts) -> dict[str, int]:
     return {stage: counted.get(stage, 0) for stage in STAGES}
 
 
+def not_searched(facts: Facts) -> tuple[int, int]:
+    """How many files are too large for the setting `max_blob_mb` and so were not searched, and of how many
+    repositories they are."""
+    row = facts.one(
+        "SELECT coalesce(sum(n), 0)::BIGINT AS files, count(*) FILTER (n > 0) AS repositories FROM ("
+        "SELECT TRY_CAST(json_extract_string(attributes, '$.files_too_large') AS BIGINT) AS n FROM system"
+        " WHERE kind = 'git_repository')"
+    )
+    return row["files"], row["repositories"]
+
+
 def find(facts: Facts, wanted: str) -> Row:
     """The secret that `wanted` names: its id, the id of an exposure, a public id, or a name that only one has.
 

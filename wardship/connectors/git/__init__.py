@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +25,9 @@ def connect(connection: Connection) -> GitConnector:
 
 def import_files(paths: Sequence[Path], connection: Connection) -> GitConnector:
     """Git bundles and folders that hold repositories, read once. Raises ConfigError for what is neither."""
-    named = {**connection.settings, "repositories": "\n".join(str(path) for path in paths)}
-    return connect(replace(connection, settings=named))
+    from wardship.connectors.git.reader import GitConnector
+
+    return GitConnector(connection, paths=paths)
 
 
 def read_value(connection: Connection, exposure: Mapping[str, Any]) -> Secret | None:

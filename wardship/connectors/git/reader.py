@@ -18,7 +18,7 @@ from wardship.connectors.git import history, mirror, report
 from wardship.connectors.git.manifest import MANIFEST, MAX_BLOB_MB, READ
 from wardship.connectors.git.pool import BLOB_S, Finding, Order, Pair, Pool, shown
 from wardship.connectors.git.process import Git, check_version
-from wardship.connectors.git.repository import Repository, is_shallow, repositories
+from wardship.connectors.git.repository import Repository, is_shallow, local, repositories
 from wardship.connectors.git.state import FORMAT, State
 from wardship.model.errors import ConfigError, ConnectorError, UnexpectedResponse
 from wardship.model.scan import Problem, RawPage, Scope
@@ -47,16 +47,20 @@ _EMPTY = frozenset(("e69de29bb2d1d6434b8b29ae775ad8c2e48c5391", hashlib.sha256(b
 class GitConnector:
     """The repositories of one connection.
 
-    `engine` makes the engine in the children ("module:function"); `blob_s` is what one file may take, in seconds.
+    `paths`: local ones in place of those that its settings name. `engine` makes the engine in the children
+    ("module:function"); `blob_s` is what one file may take, in seconds.
     """
 
     manifest = MANIFEST
 
-    def __init__(self, connection: Connection, *, engine: str = ENGINE, blob_s: float = BLOB_S) -> None:
+    def __init__(
+        self, connection: Connection, *, paths: Sequence[Path] = (), engine: str = ENGINE, blob_s: float = BLOB_S
+    ) -> None:
         self.stats = CallStats()
         self.drift: Drift = DriftLog()
         self._connection, self._engine, self._blob_s = connection, engine, blob_s
         self._settings = _Settings(connection)
+        self._paths = paths
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._known: dict[str, Repository] | None = None
 
@@ -161,7 +165,7 @@ class GitConnector:
     def _repositories(self) -> dict[str, Repository]:
         if self._known is None:
             check_version()
-            known = repositories(self._settings.repositories)
+            known = local(self._paths) if self._paths else repositories(self._settings.repositories)
             hosts = {one.host for one in known if one.scheme == "https"}
             if self._settings.has_token and len(hosts) > 1:
                 raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -47,6 +48,11 @@ def repositories(setting: str) -> list[Repository]:
     if not found:
         raise ConfigError(_("no repository is named"), advice=_("set repositories to folders or addresses"))
     return list(found.values())
+
+
+def local(paths: Iterable[Path]) -> list[Repository]:
+    """The repositories at `paths`, whatever signs are in their names; each authority once. Raises ConfigError."""
+    return list({one.authority: one for one in map(_local, paths)}.values())
 
 
 def guard(repository: Repository, *, allow_private: bool) -> list[str]:
@@ -165,7 +171,7 @@ def _shown(url: str) -> str:
 # ------------------------------------------------------------------ local
 
 
-def _local(word: str) -> Repository:
+def _local(word: str | Path) -> Repository:
     path = Path(word).expanduser().resolve()
     if path.is_file():
         return _bundle(path)
@@ -173,7 +179,7 @@ def _local(word: str) -> Repository:
     folder = next((found for one in around if (found := _git_folder(one))), None)
     if folder is None:
         raise ConfigError(
-            _("there is no git repository in %(path)s") % {"path": word[:200]},
+            _("there is no git repository in %(path)s") % {"path": str(word)[:200]},
             advice=_("give a folder that `git clone` or `git init` made, a bundle, or an address"),
         )
     origin = _origin(folder / "config")
