@@ -63,19 +63,6 @@ class AuditSettings(_Strict):
     nobody can prove that the newest part of the log was not cut off. None: no copy."""
 
 
-class HttpSettings(_Strict):
-    """How connectors reach the network."""
-
-    proxy: UrlOrReference | None = None
-    """Proxy for all requests, as http://host:port; a reference (env:, file:) if it needs a password. None: direct."""
-    ca_bundle: Path | None = None
-    """PEM file of the certificate authorities to trust instead of the system's. None: the system's."""
-    allow_hosts: tuple[str, ...] | None = None
-    """The only host names that may be reached; `*.example.com` covers subdomains. None: every public host."""
-    allow_private: bool = False
-    """True: private addresses may be reached (self-hosted systems). Cloud metadata addresses never are."""
-
-
 class WorkerSettings(_Strict):
     """The background worker, `wardship worker`."""
 
@@ -164,8 +151,6 @@ class Settings(BaseSettings):
     default folder need not exist."""
     audit: AuditSettings = AuditSettings()
     """The audit log."""
-    http: HttpSettings = HttpSettings()
-    """How connectors reach the network."""
     facts: FactsSettings = FactsSettings()
     """Fact snapshots, one after every scan."""
     telemetry: TelemetrySettings = TelemetrySettings()
