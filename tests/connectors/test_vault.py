@@ -313,8 +313,9 @@ def test_a_sealed_vault_is_unavailable_and_not_empty() -> None:
     def sealed(_call: Call) -> Any:
         return {"sealed": True, "initialized": True}
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as told:
         list(module.connect(connection).scopes())
+    assert "unseal" in told.value.advice
 
 
 def test_no_value_and_no_answer_gets_into_records_errors_or_the_connector() -> None:

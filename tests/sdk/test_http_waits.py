@@ -58,6 +58,13 @@ def test_a_change_that_the_system_makes_idempotent_is_repeated(waits: Waits) -> 
     assert client(waits, Server(httpx.Response(503), ok({"id": 1}))).post_json("/x", {}, idempotent=True) == {"id": 1}
 
 
+@pytest.mark.parametrize("failure", [httpx.ConnectError("x"), httpx.ReadTimeout("x"), httpx.ReadError("x")])
+def test_a_system_that_does_not_answer_is_named_in_the_next_step(waits: Waits, failure: Exception) -> None:
+    with pytest.raises(Unavailable) as told:
+        client(waits, Server(failure)).get_json("/x")
+    assert "look whether api.example.com is right" in told.value.advice
+
+
 def test_waits_grow_and_are_full_jitter(waits: Waits) -> None:
     with pytest.raises(Unavailable):
         client(waits, Server(httpx.Response(503)), random=lambda: 1.0).get_json("/x")

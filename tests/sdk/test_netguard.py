@@ -224,9 +224,9 @@ def test_tls_verifies_the_name_and_not_the_pinned_address(tls: tuple[int, ssl.SS
 @pytest.mark.parametrize(
     ("host", "step"),
     [
-        ("127.0.0.1", "allow private addresses"),
-        ("localhost", "allow private addresses"),
-        ("10.0.0.1", "allow private addresses"),
+        ("127.0.0.1", "set private_network=true"),
+        ("localhost", "set private_network=true"),
+        ("10.0.0.1", "set private_network=true"),
         ("169.254.169.254", "check the URL"),  # no setting allows it: the advice must not lead there
     ],
 )

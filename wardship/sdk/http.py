@@ -341,7 +341,9 @@ class Http:
             if isinstance(outcome, _Lost):
                 if last or (outcome.reached and not call.idempotent):
                     what = _(outcome.why) % {"limit": outcome.limit_s}
-                    raise Unavailable(what, system=self._system, operation=call.operation)
+                    host = call.url.netloc.decode("ascii", "replace")
+                    advice = _("look whether %(host)s is right and answers from here") % {"host": host}
+                    raise Unavailable(what, system=self._system, operation=call.operation, advice=advice)
                 self._wait(call, full_jitter_s(attempt, self._random))
             elif outcome.status_code == 401 and self.auth is not None and not fresh_token_tried:
                 fresh_token_tried = True

@@ -105,7 +105,7 @@ def _advice(address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> st
     """The next step: the setting where it would help, never towards an address that no setting allows."""
     if address is None or refusal(address, allow_private=True) is not None:
         return _("check the URL setting")
-    return _("if this system really lives in your own network, allow private addresses for this connection")
+    return _("if this system really lives in your own network, set private_network=true for this connection")
 
 
 def resolve(host: str, port: int) -> list[str]:

@@ -117,7 +117,12 @@ class VaultConnector:
         self._seal = self._vault.public("sys/seal-status")
         seal = self._seal if isinstance(self._seal, dict) else {}
         if seal.get("sealed") is not False:
-            raise Unavailable(_("the vault is sealed or not initialised"), system="Vault", operation="sys/seal-status")
+            raise Unavailable(
+                _("the vault is sealed or not initialised"),
+                system="Vault",
+                operation="sys/seal-status",
+                advice=_("unseal it (`vault operator unseal`), then run this again"),
+            )
         cluster = seal.get("cluster_id")
         if not isinstance(cluster, str) or not re.fullmatch(r"[\w.-]{1,100}", cluster):
             raise UnexpectedResponse(
