@@ -35,6 +35,20 @@ def test_a_lease_that_ran_out_is_taken_with_a_higher_token_and_the_first_holder_
         leases.hold(conn, second, NOW + MINUTE)
 
 
+def test_a_clock_that_was_set_back_keeps_nobody_waiting_for_years(database: Database) -> None:
+    """A machine that began with a wrong clock, was killed, and knows nothing of its dead any more."""
+    with database.bookkeep() as conn:
+        wrong = leases.take(conn, "x", "another/1/a", NOW + timedelta(days=1_500))
+        assert leases.take(conn, "y", "another/1/a", NOW + timedelta(hours=1)) is not None
+    with database.bookkeep() as conn:
+        taken = leases.take(conn, "x", "another/2/b", NOW)
+        assert leases.take(conn, "y", "another/2/b", NOW) is None  # an hour is waited for: it may live
+    assert taken is not None
+    assert wrong is not None
+    with database.bookkeep() as conn, pytest.raises(Conflict):
+        leases.hold(conn, wrong, NOW)
+
+
 def test_holding_renews(database: Database) -> None:
     with database.bookkeep() as conn:
         mine = leases.take(conn, "scope:x", "elsewhere/1/a", NOW, MINUTE)

@@ -4,7 +4,8 @@ Every taking gets a higher *fencing token*. Whoever works under a lease calls `h
 transactions: that proves the token is still the newest and renews the lease; a process that slept past its lease
 and was replaced gets Conflict and writes nothing. Rows are never deleted, so tokens never start again.
 
-A holder that was killed is replaced when its lease runs out, or at once where this machine knows that it is dead.
+A holder that was killed is replaced when its lease runs out, or at once where this machine knows that it is dead. A
+lease that ends later than any can was taken by a clock that has been set back since: it does not keep anybody waiting.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from wardship.sdk.i18n import _
 from wardship.store import sql, tables
 
 TTL = timedelta(seconds=60)
+LONGEST = timedelta(days=1)
+"""No lease is taken for longer."""
 _MINE = sa.and_(
     tables.lease.c.name == sa.bindparam("lease"),
     tables.lease.c.token == sa.bindparam("fence"),
@@ -53,7 +56,7 @@ def take(conn: Connection, name: str, holder: str, at: datetime, ttl: timedelta 
     """
     table = tables.lease
     row = conn.execute(sa.select(table).where(table.c.name == name)).first()
-    if row is not None and row.holder != holder and row.expires_at > at and not _is_dead(row.holder):
+    if row is not None and row.holder != holder and at < row.expires_at <= at + LONGEST and not _is_dead(row.holder):
         return None
     token = row.token + 1 if row is not None else 1
     values = {"name": name, "holder": holder, "token": token, "expires_at": at + ttl}
