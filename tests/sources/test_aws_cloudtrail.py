@@ -158,6 +158,11 @@ def test_an_unknown_kind_of_identity_is_counted() -> None:
         ({"errorMessage": "Failed authentication"}, Outcome.FAILURE, None),
         ({"eventName": "ConsoleLogin", "responseElements": {"ConsoleLogin": "Failure"}}, Outcome.FAILURE, "Failure"),
         ({"eventName": "ConsoleLogin", "responseElements": {"ConsoleLogin": "Success"}}, Outcome.SUCCESS, None),
+        (
+            {"eventName": "PasswordUpdated", "responseElements": {"PasswordUpdated": "Failure"}},
+            Outcome.FAILURE,
+            "Failure",
+        ),
         ({"eventName": "CheckMfa", "responseElements": {"CheckMfa": "Failure"}}, Outcome.FAILURE, "Failure"),
     ],
 )

@@ -77,6 +77,13 @@ def test_who_acted(who: dict[str, Any], authority: str | None, kind: ActorKind) 
     assert (told.actor_authority, told.actor_kind) == (authority, kind)
 
 
+@pytest.mark.parametrize(("asked", "told"), [(False, False), (True, True), (None, None)])
+def test_whether_a_network_writes_flow_logs_is_told(asked: bool | None, told: bool | None) -> None:
+    request = {} if asked is None else {"enableFlowLogs": asked}
+    found = parse(gcp(methodName="v1.compute.subnetworks.patch", request=request))
+    assert found.detail.get("flow_logs") is told
+
+
 def test_a_user_of_a_cluster_belongs_to_that_cluster() -> None:
     record = gcp(
         serviceName="k8s.io",

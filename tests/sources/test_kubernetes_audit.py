@@ -42,6 +42,12 @@ def test_a_refused_sign_in_has_no_user_name() -> None:
     assert (told.outcome, told.src_ip) == (Outcome.FAILURE, "203.0.113.9")
 
 
+def test_a_patch_that_lets_pods_see_the_node_is_told_although_it_names_no_container() -> None:
+    patch = {"spec": {"template": {"spec": {"hostPID": True}}}}
+    told = parse(kubernetes("patch", "deployments", requestObject=patch, responseObject=None))
+    assert told.detail["host_pid"] is True
+
+
 def test_a_binding_to_cluster_admin_tells_to_whom() -> None:
     body = {
         "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
