@@ -88,6 +88,12 @@ def python(module_or_code: str, *args: str, env: Mapping[str, str] | None = None
     return process([sys.executable, *form, *args], env=env, cwd=ROOT, allowed=allowed)
 
 
+def keeping_bytecode(folder: Path) -> dict[str, str]:
+    """The environment in which Python keeps compiled modules below `folder`, as an installed program has them. Without
+    it, where PYTHONDONTWRITEBYTECODE is set, compiling is half of what a short command costs."""
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+
+
 def server(name: str) -> str | None:
     """The URL that tests/servers/NAME.sh prints; None, with the reason printed, where it does not start."""
     script = ROOT / "tests" / "servers" / f"{name}.sh"

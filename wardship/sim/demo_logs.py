@@ -15,13 +15,14 @@ was last used; the stories of the last days come on top:
 from __future__ import annotations
 
 import gzip
-import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from wardship.sim import plan as plans
 from wardship.sim.aws import AwsWorld
@@ -117,15 +118,15 @@ def write(
 
 def _save(kind: str, events: Sequence[tuple[datetime, Record]], folder: Path) -> None:
     if kind != "aws":
-        with (folder / f"{kind}.jsonl").open("w", encoding="utf-8") as out:
-            out.writelines(json.dumps(record) + "\n" for _at, record in events)
+        with (folder / f"{kind}.jsonl").open("wb") as out:
+            out.writelines(orjson.dumps(record) + b"\n" for _at, record in events)
         return
     months: dict[str, list[Record]] = {}
     for at, record in events:
         months.setdefault(f"{at:%Y-%m}", []).append(record)
     for month, records in months.items():
-        with gzip.open(folder / f"cloudtrail-{month}.json.gz", "wt", encoding="utf-8", compresslevel=1) as out:
-            out.write('{"Records":[' + ",".join(json.dumps(one, separators=(",", ":")) for one in records) + "]}")
+        with gzip.open(folder / f"cloudtrail-{month}.json.gz", "wb", compresslevel=1) as out:
+            out.write(orjson.dumps({"Records": records}))
 
 
 def _times(

@@ -86,8 +86,11 @@ class Blocked:
 # ------------------------------------------------------------------ collecting
 
 
-def collect(ws: Workspace, paths: Sequence[Path], actor: str) -> Collected:
-    """Reads the records under `paths` into the workspace and writes new facts. A record that is known counts once."""
+def collect(ws: Workspace, paths: Sequence[Path], actor: str, *, judge: bool = True) -> Collected:
+    """Reads the records under `paths` into the workspace and writes new facts. A record that is known counts once.
+
+    `judge` False: the caller writes the facts (`evaluate.again`), once for this and for what else it reads.
+    """
     done = Collected()
     batch: dict[str, dict[str, Any]] = {}
     total = 0
@@ -109,7 +112,7 @@ def collect(ws: Workspace, paths: Sequence[Path], actor: str) -> Collected:
     if batch:
         done.added += _insert(ws, batch, actor)
     done.known = total - done.added
-    if done.added:
+    if done.added and judge:
         evaluate.again(ws, actor=actor)
     return done
 
