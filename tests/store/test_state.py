@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -302,6 +303,28 @@ def test_a_full_disk_leaves_what_was_known(ws: Workspace) -> None:
     assert "make room" in str(told.value.advice)
     assert usage.current(ws) == known
     assert usage.refresh(ws).number == 2
+
+
+@pytest.mark.parametrize("failing", [".parquet", "manifest.json"])
+def test_a_disk_that_fails_to_sync_leaves_what_was_known(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    publish(ws, day(1))
+    known = usage.refresh(ws)
+    publish(ws, day(2))
+    sync = state.sync
+
+    def broken(path: Path) -> None:
+        if path.name.endswith(failing):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(path)
+
+    monkeypatch.setattr(state, "sync", broken)
+    with pytest.raises(Unavailable, match="could not be written"):
+        usage.refresh(ws)
+    monkeypatch.undo()
+    assert usage.current(ws) == known
+    assert usage.refresh(ws).batch == 2
 
 
 def test_the_lease_is_the_same_on_both_databases(database: Database, tmp_path: Path) -> None:

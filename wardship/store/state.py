@@ -178,7 +178,8 @@ def advance(
             files=files,
             leaving=_gone(before, files, db.clock()),
         )
-        hold(lambda: _write_manifest(after))
+        with _written():
+            hold(lambda: _write_manifest(after))
         _sweep(after)
         return after
 
@@ -362,13 +363,28 @@ class _Maker:
             f"COPY (SELECT * FROM ({rows}) AS made ORDER BY {order}) TO {literal(str(path))}"  # noqa: S608 - our own
             " (FORMAT parquet, COMPRESSION zstd)"
         )
-        path.chmod(0o600)
-        sync(path)
+        with _written():
+            path.chmod(0o600)
+            sync(path)
         return StateFile(name=path.name, rows=written, level=max(level, _level(written)))
 
     def _rows(self, table: str, files: Sequence[StateFile]) -> str:
         paths = [self._folder / one.name for one in files]
         return duckdb_select(Table(name=table, columns=STATE[table], files=paths))
+
+
+@contextlib.contextmanager
+def _written() -> Iterator[None]:
+    """What the disk refuses, as ours."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            _("the state of use could not be written: %(reason)s") % {"reason": error.strerror},
+            system="state",
+            operation="write",
+            advice=_("make room on the disk of the workspace; what was known before still counts"),
+        ) from None
 
 
 def _level(rows: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import random
@@ -12,12 +13,14 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.conftest import ROOT
 from tests.ingest.telemetry.tiny import Tiny, record, uids, write
-from wardship.ingest.telemetry import compaction
+from wardship.ingest.telemetry import batch, compaction, staging
 from wardship.ingest.telemetry.importer import import_paths
 from wardship.model.errors import Unavailable
 from wardship.store import telemetry
@@ -118,6 +121,65 @@ def test_a_compaction_that_slept_for_hours_loses_no_event(
     assert sweeps
     assert_sound(ws)
     assert uids(ws) == before
+
+
+def test_a_commit_whose_answer_is_lost_doubles_nothing(
+    each_ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database wrote it, and the connection broke before it could say so; at each commit once."""
+    files, commit, left = logs(tmp_path / "logs"), sa.engine.default.DefaultDialect.do_commit, [0]
+
+    def lost(self: sa.engine.default.DefaultDialect, connection: Any) -> None:
+        commit(self, connection)
+        left[0] -= 1
+        if left[0] == 0:
+            raise self.dbapi.OperationalError("server closed the connection unexpectedly")  # type: ignore[union-attr]
+
+    monkeypatch.setattr(sa.engine.default.DefaultDialect, "do_commit", lost)
+    monkeypatch.setattr(batch, "MAX_EVENTS", 40)
+    for edge in range(1, 40):
+        left[0] = edge
+        try:
+            import_paths(each_ws, files, Tiny(), actor="test")
+        except Unavailable:
+            assert_sound(each_ws)
+        else:
+            assert edge > 3
+            break
+    assert_complete(each_ws)
+
+
+def test_a_disk_that_fails_to_sync_publishes_nothing(
+    ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sync(_path: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(staging, "sync", sync)
+    with pytest.raises(Unavailable):
+        import_paths(ws, logs(tmp_path / "logs"), Tiny(), actor="test")
+    monkeypatch.undo()
+    assert uids(ws) == []
+    import_paths(ws, logs(tmp_path / "logs"), Tiny(), actor="test")
+    assert_complete(ws)
+
+
+def test_every_new_name_is_on_the_disk_before_a_file_is_listed(
+    ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of the folders above it: a power cut must not take a day with its folder."""
+    synced: set[str] = set()
+    fsync = os.fsync
+
+    def seen(handle: int) -> None:
+        synced.add(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    import_paths(ws, logs(tmp_path / "logs"), Tiny(), actor="test")
+    for one in telemetry.live_files(ws.db):
+        above = (ws.activity / one.path).parents
+        assert {str(folder) for folder in above[: above.index(ws.activity) + 1]} <= synced
 
 
 def test_two_imports_at_once_double_and_lose_nothing(each_ws: Workspace, tmp_path: Path) -> None:
