@@ -378,10 +378,7 @@ def write_parquet(db: duckdb.DuckDBPyConnection, rows: str, path: Path) -> int:
         try:
             sync(part)
             part.replace(path)
-            for one in (
-                path.parent,
-                *(folder.parent for folder in new),
-            ):  # a folder's name is on the disk with its file
+            for one in (path.parent, *(folder.parent for folder in new)):  # and the names of new folders
                 sync(one)
         except OSError as error:
             raise no_room(error.strerror or "") from None
