@@ -112,6 +112,20 @@ def test_an_unforeseen_error_is_one_sentence_without_data(run: Command, monkeypa
     assert "Traceback" in run("coverage", "-w", "w").err
 
 
+def test_ctrl_c_in_the_middle_of_a_query_is_no_error(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wardship.services import listings
+
+    def stopped(*_args: object, **_more: object) -> object:
+        raise RuntimeError("Query interrupted")  # DuckDB's own word for a KeyboardInterrupt, which it does not raise
+
+    monkeypatch.setattr(listings, "coverage", stopped)
+    assert run("init", "-w", "w").code == 0
+    ran = run("coverage", "-w", "w")
+    assert ran.code == 130
+    assert "Stopped." in ran.err
+    assert "unforeseen" not in ran.err
+
+
 def test_errors_speak_the_chosen_language(run: Command) -> None:
     assert run("--language", "es", "inventory").err.startswith("Error: no hay ningún espacio de trabajo")
     assert "No existe el comando" in run("--language=es", "nonsense").err

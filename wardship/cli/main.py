@@ -159,6 +159,11 @@ def _run(words: list[str], run: kit.Run) -> None:
     except OSError as error:
         run.code = kit.INTERNAL if error.filename is None else kit.USAGE
         (_internal if error.filename is None else _no_file)(error)
+    except RuntimeError as error:
+        # What Ctrl-C makes of a query that DuckDB is at: no KeyboardInterrupt, and no class of its own.
+        stopped = str(error) == "Query interrupted"
+        run.code = kit.INTERRUPTED if stopped else kit.INTERNAL
+        _stopped() if stopped else _internal(error)
     except Exception as error:  # noqa: BLE001 - the last line: a user gets a sentence, never a traceback
         run.code = kit.INTERNAL
         _internal(error)
@@ -200,7 +205,7 @@ def _explain(error: Error) -> None:
 def _stopped() -> None:
     _say("")
     _say(_("Stopped. What was read and published is saved; nothing is half written."))
-    _say(_("Next: %(advice)s") % {"advice": _("run the same command again: a scan goes on where it stopped")})
+    _say(_("Next: %(advice)s") % {"advice": _("run the same command again: it goes on where it stopped")})
 
 
 def _no_file(error: OSError) -> None:

@@ -185,6 +185,22 @@ def test_a_folder_below_that_may_not_be_listed_is_told(ws: Workspace, tmp_path: 
     shutil.rmtree(top)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("source", SOURCES, ids=IDS)
+def test_how_far_it_is_is_told_within_a_file(
+    ws: Workspace, tmp_path: Path, source: Source, packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importer, "_TELL_BYTES", 1)
+    text = "".join(json.dumps(record(n, pad="x" * 300)) + "\n" for n in range(8_000)).encode()
+    log = tmp_path / "a.jsonl"
+    log.write_bytes(gzip.compress(text) if packed else text)
+    told: list[int] = []
+    import_paths(ws, [log], source, actor="test", watch=lambda now: told.append(now.done_bytes))
+    assert told == sorted(told)
+    assert told[-1] == log.stat().st_size
+    assert len({done for done in told if 0 < done < told[-1]}) >= 2
+
+
 def test_a_projection_that_loses_rows_is_not_believed(ws: Workspace, tmp_path: Path) -> None:
     class Loses(TinyProjected):
         PROJECTION = TinyProjected.PROJECTION + " WHERE id <> 'e1'"

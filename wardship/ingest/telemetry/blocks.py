@@ -7,7 +7,7 @@ record and written as lines: a line may hold a list of records, or be none. The 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,14 +30,16 @@ class Block:
     split: bool = False
 
 
-def blocks(path: Path, name: str, keys: Sequence[str]) -> Iterator[Block | NoRecord]:
-    """The file's records. Raises Broken as `Records` does."""
+def blocks(
+    path: Path, name: str, keys: Sequence[str], *, watch: Callable[[int], None] | None = None
+) -> Iterator[Block | NoRecord]:
+    """The file's records. Raises Broken as `Records` does, and tells `watch` as they do."""
     document = _whole(path)
     if document is not None and split.split(document, keys):
         if document:
             yield Block(lines=document, count=document.count(b"\n") + 1, split=True)
         return
-    yield from _written(Records(path, name, keys))
+    yield from _written(Records(path, name, keys, watch=watch))
 
 
 def _whole(path: Path) -> bytearray | None:

@@ -35,6 +35,7 @@ from wardship.store.workspace import Workspace
 
 AUTO = "auto"
 _AT_ONCE = 200  # files that are looked at before they are read
+_TELL_BYTES = 4 * 1024 * 1024  # of a file, read between two words on how far it is
 _SAMPLE = 30  # records that tell the source of a file
 
 
@@ -249,7 +250,7 @@ class _Import:
         self._place = place
         self._sources = sources
         self._actor = actor
-        self._done = self._total = 0
+        self._done = self._total = self._within = 0  # bytes: of files that are done, of all, of the file at hand
         self._watch: Watch | None = None
         self._batch: Batch | None = None
         self._likely: Source | None = None  # of the file before
@@ -327,7 +328,7 @@ class _Import:
 
     def _parse(self, batch: Batch, reading: _Reading, made: Input) -> bool:
         """Record by record. False: another process has read on; it is looked at again later."""
-        for position, raw in enumerate(reading.records()):
+        for position, raw in enumerate(reading.records(self._is_at)):
             batch.take(made.id, position, raw)
             if batch.full and made.id in self._publish():
                 return False
@@ -336,7 +337,8 @@ class _Import:
     def _spool(self, batch: Batch, reading: _Reading, made: Input) -> bool:
         """Block by block, for the source's PROJECTION. False as `_parse`."""
         position = 0
-        for block in blocks(reading.file.path, reading.file.name, reading.source.MANIFEST.records):
+        keys = reading.source.MANIFEST.records
+        for block in blocks(reading.file.path, reading.file.name, keys, watch=self._is_at):
             if isinstance(block, NoRecord):
                 batch.take(made.id, position, block)
                 position += 1
@@ -376,16 +378,27 @@ class _Import:
                 self.told.broken.append((self._reading[name].file.name, problem))
         self._again += [self._reading[name] for name in sorted(left)]
         self._reading = {name: one for name, one in self._reading.items() if name in batch.unfinished}
-        self._advance(0)
+        self._tell()
         return left
 
+    def _is_at(self, read_bytes: int) -> None:
+        """So much of the file at hand was read."""
+        if read_bytes - self._within >= _TELL_BYTES:
+            self._within = read_bytes
+            self._tell()
+
     def _advance(self, read_bytes: int) -> None:
+        """A file of so many bytes is done."""
         self._done += read_bytes
+        self._within = 0
+        self._tell()
+
+    def _tell(self) -> None:
         if self._watch is not None:
             batch = self._batch
             self._watch(
                 Advance(
-                    done_bytes=self._done,
+                    done_bytes=self._done + self._within,
                     total_bytes=self._total,
                     files=self.told.files + self.told.known,
                     events=self.told.events + (batch.events if batch is not None else 0),
@@ -401,5 +414,5 @@ class _Reading:
     digest: str
     source: Source
 
-    def records(self) -> Records:
-        return Records(self.file.path, self.file.name, self.source.MANIFEST.records)
+    def records(self, watch: Callable[[int], None] | None = None) -> Records:
+        return Records(self.file.path, self.file.name, self.source.MANIFEST.records, watch=watch)

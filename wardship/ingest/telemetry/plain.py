@@ -7,7 +7,7 @@ out of all proportion when it is unpacked is refused there too.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, cast
 
@@ -27,8 +27,9 @@ class Broken(DataError):
     """The file cannot be read from here on; what came before is good. The message is for whoever repairs it."""
 
 
-def text_pieces(path: Path) -> Iterator[bytes]:
-    """The file's text in pieces of UTF-8 (what is no UTF-8 stays as it is), without a byte order mark.
+def text_pieces(path: Path, watch: Callable[[int], None] | None = None) -> Iterator[bytes]:
+    """The file's text in pieces of UTF-8 (what is no UTF-8 stays as it is), without a byte order mark. `watch` is told
+    after each how many bytes of the file, packed as they are, were read.
 
     Raises Broken, after the last good piece; ConfigError where a package for its packing is missing.
     """
@@ -36,7 +37,10 @@ def text_pieces(path: Path) -> Iterator[bytes]:
         with path.open("rb") as stream:
             head = stream.read(4)
             stream.seek(0)
-            yield from _recoded(_unpacked(stream, head))
+            for piece in _recoded(_unpacked(stream, head)):
+                if watch is not None:
+                    watch(stream.tell())
+                yield piece
     except OSError as error:
         raise Broken(f"it cannot be read: {error.strerror}") from None
 

@@ -18,7 +18,7 @@ import csv
 import itertools
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,10 +59,14 @@ class Records:
     """The raw records of one file, in its order; to be iterated once. `text_bytes`: how much text was read so far.
 
     `name` is the file's, for its suffix; `keys` are those under which a JSON object may hold the list of records.
+    `watch` is told how many bytes of the file were read (of Parquet nothing).
     """
 
-    def __init__(self, path: Path, name: str, keys: Sequence[str] = ()) -> None:
+    def __init__(
+        self, path: Path, name: str, keys: Sequence[str] = (), *, watch: Callable[[int], None] | None = None
+    ) -> None:
         self.text_bytes = 0
+        self._watch = watch
         self._path = path
         self._name = name.lower().removesuffix(".gz").removesuffix(".zst")
         self._keys = keys
@@ -76,7 +80,7 @@ class Records:
         return self._parquet() if parquet else self._text()
 
     def _text(self) -> Iterator[Raw]:
-        head = _Head(self._counted(text_pieces(self._path)))
+        head = _Head(self._counted(text_pieces(self._path, self._watch)))
         start = head.bytes.lstrip()
         if self._name.endswith(_CSV_SUFFIXES):
             yield from _csv(head.pieces())
@@ -137,7 +141,7 @@ class Records:
             try:
                 # By its descriptor: in a name, DuckDB would take stars and brackets for a pattern.
                 found = db.execute(
-                    f"SELECT CAST(to_json(row) AS VARCHAR) FROM read_parquet('/dev/fd/{stream.fileno()}') AS row"  # noqa: S608
+                    "SELECT CAST(to_json(row) AS VARCHAR) FROM read_parquet(?) AS row", [f"/dev/fd/{stream.fileno()}"]
                 )
                 while rows := found.fetchmany(1_000):
                     for (text,) in rows:
