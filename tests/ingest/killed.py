@@ -40,10 +40,10 @@ def main(url: str, state: str, edge: int) -> None:
 
     def do_commit(self: sa.engine.default.DefaultDialect, connection: object) -> None:
         maybe_kill()
-        commit(self, connection)  # type: ignore[arg-type]
+        commit(self, connection)  # type: ignore[arg-type]  # the pool's own type: it is only passed on
         maybe_kill()
 
-    sa.engine.default.DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]
+    sa.engine.default.DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]  # this process only
     report = run_scan(
         db,
         provider_of(Path(state)).connector(),

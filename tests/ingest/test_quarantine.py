@@ -63,7 +63,7 @@ def test_a_parser_that_trips_over_an_object_costs_that_object_only(
 ) -> None:
     scope = provider.scope("1")
     provider.put(scope, thing("a"))
-    provider.objects[scope.key]["odd"] = item  # type: ignore[assignment]
+    provider.objects[scope.key]["odd"] = item  # type: ignore[assignment]  # what no provider should send
     assert scan().coverage[0].quarantined == 1
     assert presence(db) == {"a": "present"}
 
@@ -173,7 +173,7 @@ class Learnt(SimConnector):
 def test_replay_publishes_what_is_understood_now(db: Database, provider: Provider, scan: Scan) -> None:
     scope = provider.scope("1")
     provider.put(scope, thing("a"), *(thing(f"b{n}", malformed=True) for n in range(5)))
-    provider.objects[scope.key]["odd"] = 7  # type: ignore[assignment]
+    provider.objects[scope.key]["odd"] = 7  # type: ignore[assignment]  # what no provider should send
     scan()
     report = replay_quarantine(
         db, Learnt(provider), connection_name="sim", actor="ann", policy=ScanPolicy(chunk_rows=2)

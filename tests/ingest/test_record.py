@@ -72,7 +72,7 @@ def test_what_no_row_can_hold_is_a_data_error(fields: dict[str, Any]) -> None:
 
 def test_what_is_no_record_is_a_data_error() -> None:
     with pytest.raises(DataError):
-        row_of({"authority": "sim:1"})  # type: ignore[arg-type]
+        row_of({"authority": "sim:1"})  # type: ignore[arg-type]  # the point of the test
 
 
 def test_long_display_text_is_cut_and_the_uid_is_not_touched() -> None:

@@ -260,7 +260,7 @@ def test_an_old_unfinished_scan_is_given_up(db: Database, provider: Provider, sc
     with pytest.raises(KeyboardInterrupt):
         scan()
     provider.faults.clear()
-    db.clock.advance(hours=30)  # type: ignore[attr-defined]
+    db.clock.advance(hours=30)  # type: ignore[attr-defined]  # the tests' clock
     report = scan()
     assert (report.resumed, report.status) == (False, "done")
     with db.read() as conn:

@@ -141,8 +141,10 @@ class Asked:
             return active
 
         vault.still_active = still_active  # type: ignore[attr-defined]  # a module made up for the test
-        vault.ACTIVE_CALL = "auth/token/lookup-self"  # type: ignore[attr-defined]
-        git.read_value = lambda _connection, exposure: Secret(VALUE) if exposure["line"] == 3 else None  # type: ignore[attr-defined]
+        vault.ACTIVE_CALL = "auth/token/lookup-self"  # type: ignore[attr-defined]  # as above
+        git.read_value = (  # type: ignore[attr-defined]  # as above
+            lambda _connection, exposure: Secret(VALUE) if exposure["line"] == 3 else None
+        )
         self.modules = {"vault": vault, "git": git}
 
 
@@ -190,7 +192,7 @@ def test_with_two_vaults_it_is_dead_only_if_both_refuse_it(
     first = plug(asked)
     second = dataclasses.replace(first[0], name="other-vault")
     answers = {"our-vault": False, "other-vault": True}
-    asked.modules["vault"].still_active = lambda connection, *_rest: answers[connection.name]  # type: ignore[attr-defined]
+    asked.modules["vault"].still_active = lambda connection, *_rest: answers[connection.name]  # type: ignore[attr-defined]  # made up
     with app.facts() as facts:
         asking = leaks.plan_check(facts, SECRET, [*first, second])
     assert leaks.check(app.db, "ana", asking, [*first, second]).active is True

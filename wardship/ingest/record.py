@@ -61,7 +61,7 @@ def row_of(record: Record) -> tuple[str, dict[str, Any]]:
     row["content_hash"] = hashlib.blake2b(
         json.dumps([row[name] for name in _HASHED[family]], default=str, ensure_ascii=True).encode(), digest_size=16
     ).hexdigest()
-    row["uid"] = row["authority"] if isinstance(record, System) else record.uid  # type: ignore[union-attr]
+    row["uid"] = row["authority"] if isinstance(record, System) else record.uid  # type: ignore[union-attr]  # usage has none: it went above
     return family, row
 
 

@@ -60,7 +60,7 @@ def main(folder: Path, url: str, what: str, edge: int, files: list[Path]) -> Non
     for name in ("fsync", "replace", "unlink", "rename"):
         setattr(os, name, edges.around(getattr(os, name)))
     dialect = sa.engine.default.DefaultDialect
-    dialect.do_commit = edges.around(dialect.do_commit)  # type: ignore[method-assign]
+    dialect.do_commit = edges.around(dialect.do_commit)  # type: ignore[method-assign]  # this process only
     if what == "full":
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
