@@ -55,6 +55,7 @@ def data(name: str = "AcmeIntegrator SaaS") -> Overview:
                 subject=name,
                 system="Acme Ibérica",
                 owner_name=None,
+                owner_state="none",
                 criticality="high",
                 last_at=AT,
             )
@@ -212,9 +213,8 @@ def _contrast(one: str, other: str) -> float:
 def test_without_a_log_the_page_does_not_say_that_there_is_no_misuse() -> None:
     alert = data().alerts[0]
     assert "<td>unknown</td><td>high</td>" in render(data())
-    assert "<td>Irene</td><td>not declared</td>" in render(
-        replace(data(), alerts=[replace(alert, owner_name="Irene", criticality=None)])
-    )
+    hinted = replace(alert, owner_name="Irene", owner_state="suggested", criticality=None)
+    assert "<td>Irene (suggested)</td><td>not declared</td>" in render(replace(data(), alerts=[hinted]))
     unread = render(replace(data(), alert_severities=None, alerts=[]))
     quiet = render(replace(data(), alert_severities={}, alerts=[]))
     assert "nobody looked for misuse" in unread

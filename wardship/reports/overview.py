@@ -65,6 +65,7 @@ class TopAlert:
     subject: str
     system: str
     owner_name: str | None
+    owner_state: str | None
     criticality: str | None
     last_at: datetime
 

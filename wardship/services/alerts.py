@@ -36,6 +36,7 @@ COLUMNS = (
     Column(name="subject", label=N_("Who")),
     Column(name="score", label=N_("Score"), type="integer"),
     Column(name="owner_name", label=N_("Owner")),
+    Column(name="owner_state", label=N_("Owner is")),
     Column(name="criticality", label=N_("Criticality")),
     Column(name="signals", label=N_("Signals"), type="integer"),
     Column(name="events", label=N_("Events"), type="integer"),
@@ -121,6 +122,7 @@ def rows(
             **found,
             "system": known.get("system") or found["authority"],
             "owner_name": known.get("owner_name"),
+            "owner_state": known.get("owner_state"),
             "business_process": known.get("business_process"),
             "criticality": found["criticality"] or known.get("criticality"),
         }
@@ -171,7 +173,8 @@ def _people(conn: sa.Connection, facts: Facts, query: sa.Select[Any]) -> Mapping
     chosen = query.order_by(None).subquery()
     uids = list(conn.scalars(sa.select(chosen.c.identity_uid).where(chosen.c.identity_uid.is_not(None)).distinct()))
     found = facts.rows(
-        "SELECT i.uid, coalesce(i.name, i.native_id) AS name, i.owner_name, i.business_process, i.criticality,"
+        "SELECT i.uid, coalesce(i.name, i.native_id) AS name, i.owner_name, i.owner_state, i.business_process,"
+        " i.criticality,"
         " coalesce(s.name, i.authority) AS system FROM identity AS i LEFT JOIN system AS s USING (authority)"
         " WHERE i.uid IN (SELECT unnest(?))",
         [uids],
