@@ -451,6 +451,8 @@ def _by_hand(event: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[st
         return {"new_key": _text(_within(answer, "accessKey", "accessKeyId"))}
     if operation == "CopyObject":  # under a key that the caller keeps, which S3 does not store
         return {"customer_key": True if parameters.get("x-amz-server-side-encryption-customer-algorithm") else None}
+    if operation == "BatchGetSecretValue":
+        return {"everything": True if _excludes_only(parameters.get("filters")) else None}
     if operation in SETTINGS:
         return _setting(parameters)
     if operation not in SHARING:
@@ -460,22 +462,12 @@ def _by_hand(event: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[st
     others = {one for one in let_in if not one.endswith((".amazonaws.com", ".amazonaws.com.cn"))}
     return {
         "attribute": _text(parameters.get("attributeType")) or _text(parameters.get("attributeName")),
-    if operation == "BatchGetSecretValue":
-        return {"everything": True if _excludes_only(parameters.get("filters")) else None}
         "shared_with": sorted(others | networks)[:_MAX_LISTED],
         "public": True if (others | networks) & _ANYBODY else None,
+        "only_services": True if let_in and not others else None,
     }
 
 
-def _setting(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What a setting came to: `new_value` "off" for a protection that is taken away, whether logging goes on, what
-    attribute of a server it is, whether the database is open to all networks."""
-    versioning = parameters.get("VersioningConfiguration")
-    off = (
-        "only_services": True if let_in and not others else None,
-        _text(_within(versioning, "Status")) == "Suspended"
-        or _text(_within(versioning, "MfaDelete")) == "Disabled"
-        or _flag(parameters.get("deletionProtection")) is False
 def _excludes_only(filters: Any) -> bool:
     """Whether filters only say what is left out ("!..."): what they choose is all the rest."""
     listed = filters if isinstance(filters, list) else []
@@ -483,6 +475,14 @@ def _excludes_only(filters: Any) -> bool:
     return bool(values) and all(one.startswith("!") for one in values)
 
 
+def _setting(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What a setting came to: `new_value` "off" for a protection that is taken away, whether logging goes on, what
+    attribute of a server it is, whether the database is open to all networks."""
+    versioning = parameters.get("VersioningConfiguration")
+    off = (
+        _text(_within(versioning, "Status")) == "Suspended"
+        or _text(_within(versioning, "MfaDelete")) == "Disabled"
+        or _flag(parameters.get("deletionProtection")) is False
     )
     logging = _within(parameters.get("BucketLoggingStatus"), "LoggingEnabled")
     return {
@@ -505,6 +505,7 @@ _DOCUMENTS = (
     "resourcePolicy",
     "policyText",
     "Policy",
+    "accessPolicies",
 )
 _GRANTEES = ("userId", "group", "URI", "ID", "organizationArn")
 _MOST_NODES = 2_000
@@ -513,7 +514,6 @@ _MOST_NODES = 2_000
 def _let_in(parameters: Mapping[str, Any]) -> set[str]:
     """Accounts and principals that a change lets in; "*" and the like stand for anybody."""
     found: set[str] = set()
-    "accessPolicies",
     for name in ("principal", "valuesToAdd", "organizationId"):
         found |= _texts(parameters.get(name))
     found |= _texts(parameters.get("x-amz-acl")) & _ANYBODY  # the other words let nobody else in

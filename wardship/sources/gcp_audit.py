@@ -399,12 +399,12 @@ def _detail(payload: dict[str, Any], service: str, operation: str, log: str) -> 
         or texts(request, "serviceAccount.email"),
         "sink_destination": text(request, "sink.destination"),
         "source_ranges": texts(request, "sourceRanges"),
+        "flow_logs": flag(request, "enableFlowLogs"),
         "third_party": text(payload, "authenticationInfo.thirdPartyPrincipal.@type"),
         "error": sentence(payload, "status.message", 200),
     }
     if service == "k8s.io":
         parts = operation.split(".")
-        "flow_logs": flag(request, "enableFlowLogs"),
         told |= privileges(next((part for part in reversed(parts[:-1]) if part.islower()), ""), request)
         told["webhook_hosts"] = told.get("webhook_hosts") or host_of(text(request, "clientConfig.url"))
     return told
