@@ -157,6 +157,19 @@ def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         read(put(tmp_path, "b.gz", gzip.compress(b" " * 20_000_000)))
 
 
+def test_a_bomb_in_columns_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal rows cost a Parquet file nothing: a kilobyte may hold millions of millions."""
+    monkeypatch.setattr(plain, "_RATIO_FREE_BYTES", 1_000_000)
+    with duckdb.connect() as db:
+        db.execute(
+            f"COPY (SELECT 'read' AS does FROM range(200000)) TO '{tmp_path}/x' (FORMAT parquet, ROW_GROUP_SIZE 200000)"
+        )
+    found = Records(tmp_path / "x", "x")
+    with pytest.raises(Broken, match="2500 times"):
+        list(found)
+    assert found.text_bytes < 2_000_000
+
+
 def test_nested_without_end_is_no_record(tmp_path: Path) -> None:
     found = read(put(tmp_path, "n", '{"a": 1}\n{"a": ' + "[" * 100_000 + "\n" + LINES))
     assert isinstance(found[1], NoRecord)

@@ -98,9 +98,14 @@ def _no_bomb(stream: IO[bytes], pieces: Iterator[bytes]) -> Iterator[bytes]:
     size = 0
     for piece in pieces:
         size += len(piece)
-        if size > _RATIO_FREE_BYTES and size > MAX_RATIO * max(stream.tell(), 1):
-            raise Broken(f"it unpacks to more than {MAX_RATIO} times its size")
+        refuse_bomb(size, stream.tell())
         yield piece
+
+
+def refuse_bomb(size: int, packed: int, most: int = MAX_RATIO) -> None:
+    """Raises Broken where `packed` bytes became `size` bytes, more than `most` times as many."""
+    if size > _RATIO_FREE_BYTES and size > most * max(packed, 1):
+        raise Broken(f"it unpacks to more than {most} times its size")
 
 
 def _recoded(pieces: Iterator[bytes]) -> Iterator[bytes]:

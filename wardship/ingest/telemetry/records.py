@@ -26,7 +26,7 @@ from xml.parsers import expat
 
 import orjson
 
-from wardship.ingest.telemetry.plain import Broken, text_pieces
+from wardship.ingest.telemetry.plain import Broken, refuse_bomb, text_pieces
 from wardship.model.errors import DataError
 from wardship.sdk.i18n import N_
 
@@ -37,6 +37,7 @@ _KEPT_CHARS = 4_000  # of what is no record
 _BETWEEN_WORDS = " \t\r\n\"'"
 _MAX_XML_DEPTH = 60
 _PARQUET = b"PAR1"
+_PARQUET_RATIO = 2_500  # of the rows as JSON: there every row names its columns, and says which are empty
 _CSV_SUFFIXES = (".csv", ".tsv")
 _XML_START = re.compile(rb"<(?:\?xml|!--|[A-Za-z_])")
 _XML_DECLARATION = re.compile(r"^\s*(?:<\?xml[^>]{0,200}\?>\s*)?")
@@ -143,7 +144,9 @@ class Records:
                 found = db.execute(
                     "SELECT CAST(to_json(row) AS VARCHAR) FROM read_parquet(?) AS row", [f"/dev/fd/{stream.fileno()}"]
                 )
+                size = self._path.stat().st_size
                 while rows := found.fetchmany(1_000):
+                    refuse_bomb(self.text_bytes, size, _PARQUET_RATIO)
                     for (text,) in rows:
                         self.text_bytes += len(text)
                         yield from unfold(loads(text.encode("utf-8", "replace")), ())
