@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import lake
 from tests.cli.conftest import Command
+from tests.conftest import NOW
+from wardship.store.workspace import Workspace
 
 
 @pytest.fixture
@@ -146,9 +149,16 @@ def test_lists_of_an_empty_inventory_lead_on(run: Command, log: Path) -> None:
         assert "wardship scan" in run(*words, "-w", "w").out
 
 
+def publish_uncounted(folder: Path) -> None:
+    with Workspace.open(folder, clock=lambda: NOW) as ws:
+        lake.publish(ws.db, ws.activity, [{"time": "2026-11-20T03:00:00", "uid": "one"}])
+
+
 def test_without_a_log_nobody_is_said_to_be_in_the_inventory(run: Command) -> None:
     run("init", "-w", "w")
     assert run("telemetry", "reconcile", "-w", "w").out.startswith("No log was counted yet")
+    publish_uncounted(Path("w"))
+    assert run("telemetry", "reconcile", "-w", "w").out.startswith("Events that were imported and not counted yet: 1")
 
 
 def test_a_mistyped_log_is_told_the_nearest(run: Command, log: Path) -> None:

@@ -34,6 +34,10 @@ def test_a_leaked_key_leads_to_its_owner_its_use_and_where_it_leaked(own_demo: A
             "user_agent": "aws-cli/2.1",
         }
         publish(ws.db, ws.activity, [row])
+        waiting = lookup.look_up(ws, facts, key["public_id"], NOW).story
+        assert "Events that were imported and not counted yet: 1" in next(
+            section.lines for section in waiting.sections if section.id == "use"
+        )
         usage.refresh(ws)
         begun = time.process_time()
         answer = lookup.look_up(ws, facts, key["public_id"], NOW)

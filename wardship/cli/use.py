@@ -89,7 +89,10 @@ def add_to(root: kit.Group, telemetry: kit.Group) -> None:
                 empty = _("No identity is known never to act. A log must cover the whole time to say so.")
             else:
                 listing = Listing(name="unmatched-actors", columns=use.UNMATCHED_COLUMNS, rows=use.unmatched(facts))
-                if usage.current(app.workspace).rows("actor_day"):
+                known = usage.current(app.workspace)
+                if waiting := usage.waiting(app.workspace, known):
+                    empty = _("Events that were imported and not counted yet: %(n)s") % {"n": format_number(waiting)}
+                elif known.rows("actor_day"):
                     empty = _(
                         "Every actor in the logs is in the inventory. Not looked for: people, computers, and the"
                         " provider's own services."

@@ -120,7 +120,7 @@ def look_up(ws: Workspace, facts: Facts, wanted: str, now: datetime) -> Answer:
                          for one in depends[:MOST]],
         "reach": NOT_EVALUATED,
         "counts": {"exposures": len(leaks), "findings": len(found), "alerts": len(open_alerts),
-                   "dependencies": len(depends)},
+                   "dependencies": len(depends), "events_not_counted_yet": usage.waiting(ws, known)},
         "facts_as_of": facts.snapshot.as_of if facts.snapshot else None,
     }  # fmt: skip
     return Answer(row=row, story=_story(row, now))
@@ -266,10 +266,13 @@ def _leaked(row: Mapping[str, Any]) -> list[str]:
 
 
 def _used(row: Mapping[str, Any], now: datetime) -> list[str]:
-    use, last = row["use"], row["last_used_at"]
+    use, last, waiting = row["use"], row["last_used_at"], row["counts"]["events_not_counted_yet"]
+    lines = (
+        [_("Events that were imported and not counted yet: %(n)s") % {"n": format_number(waiting)}] if waiting else []
+    )
     if last is None:
-        return [_("use unknown: no log and no system tells")]
-    lines = [
+        return [*lines, _("use unknown: no log and no system tells")]
+    lines += [
         _("last used %(when)s (days ago: %(n)s)")
         % {"n": format_number(max(0, (now - last).days)), "when": format_instant(last)}
     ]

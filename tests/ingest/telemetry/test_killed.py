@@ -133,7 +133,7 @@ def test_a_commit_whose_answer_is_lost_doubles_nothing(
         commit(self, connection)
         left[0] -= 1
         if left[0] == 0:
-            raise self.dbapi.OperationalError("server closed the connection unexpectedly")  # type: ignore[union-attr]
+            raise self.dbapi.OperationalError("server closed the connection unexpectedly")  # type: ignore[union-attr]  # a driver is loaded
 
     monkeypatch.setattr(sa.engine.default.DefaultDialect, "do_commit", lost)
     monkeypatch.setattr(batch, "MAX_EVENTS", 40)
