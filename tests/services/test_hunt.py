@@ -31,6 +31,7 @@ def test_there_is_a_pack_for_each_class_of_identity() -> None:
 def test_a_hunt_answers_over_an_empty_lake(hunt: service.Hunt, database: Database, tmp_path: Path) -> None:
     answer = service.run(workspace(tmp_path, database), hunt, since=SINCE, policy=Policy())
     assert (list(answer.rows), answer.more) == ([], False)
+    assert all(one.label[:1].isupper() for one in answer.columns), "a person reads the heads of a table"
 
 
 def test_rows_are_bounded_and_begin_with_what_is_to_be_read_first(database: Database, tmp_path: Path) -> None:

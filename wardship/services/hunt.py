@@ -30,6 +30,45 @@ COLUMNS = (
     Column(name="title", label=N_("Question")),
     Column(name="own", label=N_("Own"), type="boolean", screen=False),
 )
+_HEADS = {
+    **{one.name: one.label for one in usage.COLUMNS},
+    "account": N_("Account"),
+    "agent": N_("Program"),
+    "application": N_("Application"),
+    "asn": N_("Autonomous system"),
+    "at": N_("When"),
+    "changes": N_("Changes"),
+    "contract_end_on": N_("Contract ends"),
+    "countries": N_("Countries"),
+    "country": N_("Country"),
+    "events": N_("Events"),
+    "events_of_all": N_("Events of all"),
+    "identity": N_("Identity"),
+    "identity_uid": N_("Identity id"),
+    "kind": N_("Kind"),
+    "last_let_in_at": N_("Last let in"),
+    "last_refused_at": N_("Last refused"),
+    "leaked_at": N_("Leaked since"),
+    "leaked_in": N_("Leaked in"),
+    "let_in": N_("Let in"),
+    "like_a_person": N_("Like a person"),
+    "name": N_("Name"),
+    "networks": N_("Networks"),
+    "networks_before": N_("Networks before"),
+    "outcome": N_("Outcome"),
+    "owner": N_("Owner"),
+    "people": N_("People"),
+    "pipeline": N_("Pipeline"),
+    "refused": N_("Refused"),
+    "resource_type": N_("Kind of resource"),
+    "resources": N_("Resources"),
+    "services": N_("Services"),
+    "sessions": N_("Sessions"),
+    "src_ip": N_("Address"),
+    "supplier": N_("Supplier"),
+    "who": N_("Who"),
+}
+"""What heads a column of an answer on a screen; those of your own hunts that are not here by their name."""
 MOST = 200
 """Rows of an answer that are given when nobody says how many."""
 
@@ -97,7 +136,7 @@ def run(
                 more = True
                 break
             found.append(one)
-    columns = [Column(name=name, label=name) for name in hunt.compiled.columns]
+    columns = [Column(name=name, label=_HEADS.get(name, name)) for name in hunt.compiled.columns]
     return Answer(columns=columns, rows=found, more=more)
 
 
