@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from tests.conftest import NOW, ROOT
+from tests.ingest.telemetry.test_killed import ALL, logs
+from tests.ingest.telemetry.tiny import uids
 from tests.lake import publish
+from tests.services.detecting import detection
 from wardship.services import usage
 from wardship.store import alert_tables
 from wardship.store.facts import latest_snapshot
@@ -84,3 +88,55 @@ def test_facts_that_a_killed_run_owed_are_written_by_the_next(tmp_path: Path) ->
     assert facts(folder) is None
     assert refresh(folder, 0, "both")
     assert facts(folder) is not None
+
+
+@pytest.mark.chaos
+def test_killed_at_every_edge(tmp_path: Path) -> None:
+    """One edge after the other; each time the run after it goes on from there."""
+    folder = made(tmp_path / "whole")
+    shutil.copytree(folder, tmp_path / "killed")
+    assert refresh(folder, 0, "both")
+    edges = next(edge for edge in range(1, 400) if refresh(tmp_path / "killed", edge, "both"))
+    print(f"done at edge {edges}")
+    assert told(tmp_path / "killed") == told(folder)
+    assert facts(tmp_path / "killed") == facts(folder)
+
+
+@pytest.mark.chaos
+def test_all_at_once_and_killed_at_random_each_event_is_judged_once(tmp_path: Path) -> None:
+    folder, rng, kills = tmp_path / "ws", random.Random(5), 0
+    with Workspace.create(folder, clock=lambda: NOW) as ws:
+        url = ws.db.url.render_as_string(hide_password=False)
+    detection(folder / "detections", "reads", "e.service = 'tiny'")
+    files = [str(one) for one in logs(tmp_path / "logs")]
+
+    def start(module: str, *words: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", module, *words]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def work(last: int) -> list[subprocess.Popen[str]]:
+        """Two imports, a compaction and two refreshes; each killed at some edge up to `last`, 0: none."""
+        edges = [str(rng.randint(1, last)) if last else "0" for _ in range(5)]
+        lake = "tests.ingest.telemetry.killed"
+        return [
+            start(lake, str(folder), url, "import", edges[0], *files),
+            start(lake, str(folder), url, "import", edges[1], *files[::-1]),
+            start(lake, str(folder), url, "compact", edges[2]),
+            start("tests.services.killed", str(folder), edges[3], "events"),
+            start("tests.services.killed", str(folder), edges[4], "events"),
+        ]
+
+    for _ in range(10):
+        for one in work(40):
+            _out, said = one.communicate(timeout=300)
+            kills += one.returncode == -9
+            assert one.returncode in (0, -9) or "Conflict" in said, said  # a refresh beside another says so
+    for one in work(0)[:3]:
+        assert one.wait(300) == 0
+    assert refresh(folder, 0)
+    with Workspace.open(folder, clock=lambda: NOW) as ws:
+        assert uids(ws) == ALL
+        assert [path.name for path in ws.tmp.iterdir()] == []
+    signals, _alerts, _batch = told(folder)
+    assert kills > 10
+    assert sum(row["events"] for row in signals if row["detection"] == "reads") == len(ALL)
