@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
 from wardship.model import baseline
 from wardship.model.activity import ACTIVITY
@@ -33,6 +33,7 @@ from wardship.sdk.rule import (
     EXAMPLE_AS_OF,
     EXAMPLE_DEFAULTS,
     RULE_ID,
+    Asking,
     Example,
     Step,
     Strict,
@@ -155,7 +156,7 @@ class Needs(Strict):
     """Telemetry sources without which it is blind; empty: any."""
 
 
-class Detection(Strict):
+class Detection(Asking):
     """One detection. Every text is an English message id."""
 
     id: Annotated[str, StringConstraints(pattern=RULE_ID)]
@@ -195,23 +196,8 @@ class Detection(Strict):
     passes: Annotated[list[Example], Field(min_length=1)]
     """Examples in which it must stay silent: above all what looks bad and is fine, and what is not known."""
 
-    _query: FactQuery = PrivateAttr()
-    _file: Path | None = PrivateAttr(default=None)
-
-    @model_validator(mode="after")
-    def _compile(self) -> Detection:
-        self._query = compile_query(self.query, language=LANGUAGE)
-        return self
-
-    @property
-    def compiled(self) -> FactQuery:
-        """The checked query."""
-        return self._query
-
-    @property
-    def file(self) -> Path | None:
-        """The file it was loaded from."""
-        return self._file
+    def _checked(self) -> FactQuery:
+        return compile_query(self.query, language=LANGUAGE)
 
     @property
     def digest(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PrivateAttr, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
 from wardship.model.activity import ACTIVITY
 from wardship.model.baseline import STATE
@@ -19,7 +19,7 @@ from wardship.model.facts import FACTS
 from wardship.model.policy import PARAMETERS
 from wardship.sdk.fact_query import FactQuery, Language, compile_query
 from wardship.sdk.i18n import _
-from wardship.sdk.rule import RULE_ID, Strict, Text, check_name, validated
+from wardship.sdk.rule import RULE_ID, Asking, Text, check_name, validated
 from wardship.sdk.yaml_file import read_yaml_file
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "data" / "hunts"
@@ -37,7 +37,7 @@ CLASSES = (
 )
 
 
-class Hunt(Strict):
+class Hunt(Asking):
     """One hunt. Every text is an English message id."""
 
     id: Annotated[str, StringConstraints(pattern=RULE_ID)]
@@ -55,17 +55,8 @@ class Hunt(Strict):
     query: str
     """One SELECT in DuckDB's dialect; ORDER BY puts first what is to be read first. `:since` is where to begin."""
 
-    _query: FactQuery = PrivateAttr()
-
-    @model_validator(mode="after")
-    def _compile(self) -> Hunt:
-        self._query = compile_query(self.query, parameters=PARAMETERS | {"since"}, language=LANGUAGE)
-        return self
-
-    @property
-    def compiled(self) -> FactQuery:
-        """The checked query."""
-        return self._query
+    def _checked(self) -> FactQuery:
+        return compile_query(self.query, parameters=PARAMETERS | {"since"}, language=LANGUAGE)
 
     def messages(self) -> Iterator[str]:
         """Every text that is shown, for the message catalogue."""

@@ -23,7 +23,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
@@ -113,7 +113,33 @@ class Example(Strict):
     """Parts of the rows of the answer, in any order; without it, `fires` expects one row. Never beside `passes`."""
 
 
-class Rule(Strict):
+class Asking(Strict):
+    """What a rule, a detection and a hunt have in common: a query that is checked when the file is loaded."""
+
+    _query: FactQuery = PrivateAttr()
+    _file: Path | None = PrivateAttr(default=None)
+
+    def _checked(self) -> FactQuery:
+        """The query, checked against the tables and parameters that such a file may ask. Raises ConfigError."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _compile(self) -> Self:
+        self._query = self._checked()
+        return self
+
+    @property
+    def compiled(self) -> FactQuery:
+        """The checked query."""
+        return self._query
+
+    @property
+    def file(self) -> Path | None:
+        """The file it was loaded from."""
+        return self._file
+
+
+class Rule(Asking):
     """One rule. Every text is an English message id."""
 
     id: Annotated[str, StringConstraints(pattern=RULE_ID)]
@@ -156,23 +182,8 @@ class Rule(Strict):
     passes: Annotated[list[Example], Field(min_length=1)]
     """Examples in which it must stay silent: above all what looks bad and is fine, and what is not known."""
 
-    _query: FactQuery = PrivateAttr()
-    _file: Path | None = PrivateAttr(default=None)
-
-    @model_validator(mode="after")
-    def _compile(self) -> Rule:
-        self._query = compile_query(self.query)
-        return self
-
-    @property
-    def compiled(self) -> FactQuery:
-        """The checked query."""
-        return self._query
-
-    @property
-    def file(self) -> Path | None:
-        """The file it was loaded from."""
-        return self._file
+    def _checked(self) -> FactQuery:
+        return compile_query(self.query)
 
     @property
     def digest(self) -> str:
