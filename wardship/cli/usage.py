@@ -173,7 +173,11 @@ def _drawn(picture: Picture) -> list[str]:
     lines += ["", _("Events a day, %(start)s to %(end)s:") % {"start": start, "end": picture.until - timedelta(days=1)}]
     lines.append(f"  {_sparkline(picture.days)}")
     if one["hours"]:
-        lines += ["", _("Hours of the week (UTC):"), "       00    06    12    18"]
+        lines += [
+            "",
+            _("Hours of the week (UTC), in the last quarter with use and the one before; what an alert saw is in it:"),
+            "       00    06    12    18",
+        ]
         for place, day in enumerate(_DAYS):
             shades = "".join(_SHADES[int(level)] for level in one["hours"][24 * place : 24 * place + 24])
             lines.append(f"  {_(day):<4} {shades}")
