@@ -97,6 +97,16 @@ def test_an_actor_without_an_id_is_counted_by_name_and_nobody_only_in_the_log(wo
     assert world.ask("SELECT events FROM log_day") == [{"events": 2}]
 
 
+def test_a_sign_in_by_hand_is_a_use_of_the_application_too(world: World) -> None:
+    tenant = {"source": "entra.signin", "account": "t", "detail": '{"app_id": "a-1"}', "mutating": None}
+    signed = {"actor_authority": "entra:t", "actor_id": "u-1", "actor_kind": "user", "resource_type": "application"}
+    own = {"actor_authority": "entra:t:appid", "actor_id": "a-2", "actor_kind": "application", "mutating": False}
+    world.state([{"time": at(1), **tenant, **signed}, {"time": at(1), **tenant, **own}])
+    (used,) = world.ask("SELECT * FROM client_use")
+    assert (used["authority"], used["actor_id"], used["events"]) == ("entra:t:appid", "a-1", 1)
+    assert {row["part"] for row in world.ask("SELECT part FROM log_day")} == {"interactiveUser", "servicePrincipal"}
+
+
 def test_a_temporary_key_is_not_remembered_and_a_lasting_one_is(world: World) -> None:
     world.state(
         [{"time": at(1), "credential_id": "ASIA" + "X" * 16}, {"time": at(1), "credential_id": "AKIA" + "X" * 16}]

@@ -34,30 +34,40 @@ def test_a_window_counts_once_every_file_was_read(tmp_path: Path) -> None:
     }
     whole.write_text(json.dumps({"Records": [event]}))
     cut.write_text(json.dumps({"Records": [{**event, "eventID": "2"}]})[:-9])
-    window = service.window_of("aws.cloudtrail", "aws:1", *SPAN, actor="me")
+    window = service.windows_of("aws.cloudtrail", "aws:1", *SPAN, actor="me")
     with Workspace.create(tmp_path / "w", clock=lambda: NOW) as ws:
-        service.load(ws, [whole, cut], "aws.cloudtrail", actor="me", window=window)
+        service.load(ws, [whole, cut], "aws.cloudtrail", actor="me", windows=window)
         assert telemetry.windows(ws.db) == []
-        service.load(ws, [whole], "aws.cloudtrail", actor="me", window=window)
-        assert telemetry.windows(ws.db) == [window]
+        service.load(ws, [whole], "aws.cloudtrail", actor="me", windows=window)
+        assert telemetry.windows(ws.db) == window
 
 
 def test_files_without_an_event_are_not_taken_as_a_complete_log(tmp_path: Path) -> None:
     empty, wrong = tmp_path / "empty.json", tmp_path / "readme.txt"
     empty.touch()
     wrong.write_text("no log at all")
-    window = service.window_of("aws.cloudtrail", "aws:1", *SPAN, actor="me")
+    window = service.windows_of("aws.cloudtrail", "aws:1", *SPAN, actor="me")
     with Workspace.create(tmp_path / "w", clock=lambda: NOW) as ws:
         for path in (empty, wrong, tmp_path / "w"):
-            service.load(ws, [path], "aws.cloudtrail", actor="me", window=window)
+            service.load(ws, [path], "aws.cloudtrail", actor="me", windows=window)
         assert telemetry.windows(ws.db) == []
 
 
+def test_a_part_of_a_log_is_declared_by_its_name() -> None:
+    data, writes = service.windows_of("aws.cloudtrail", "aws:1", *SPAN, parts=["data", "management-writes"], actor="me")
+    assert (data.stream, writes.stream) == ("data", "management-writes")
+    with pytest.raises(ConfigError) as told:
+        service.windows_of("aws.cloudtrail", "aws:1", *SPAN, parts=["servicePrincipal"], actor="me")
+    assert "management-reads" in told.value.advice
+    with pytest.raises(ConfigError):
+        service.windows_of("aws.cloudtrail", None, None, None, parts=["data"], actor="me")
+
+
 def test_half_a_word_is_refused() -> None:
-    assert service.window_of("aws.cloudtrail", None, None, None, actor="me") is None
+    assert service.windows_of("aws.cloudtrail", None, None, None, actor="me") == ()
     for words in (("aws:1", SPAN[0], None), ("aws:1", SPAN[1], SPAN[0]), ("one", *SPAN)):
         with pytest.raises(ConfigError):
-            service.window_of("aws.cloudtrail", *words, actor="me")
+            service.windows_of("aws.cloudtrail", *words, actor="me")
 
 
 def test_what_is_too_old_goes_with_the_nightly_work(tmp_path: Path) -> None:

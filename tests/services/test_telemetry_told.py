@@ -11,7 +11,7 @@ import pytest
 from wardship.model.errors import ConfigError
 from wardship.sdk.connector import DriftLog
 from wardship.sdk.source import Source
-from wardship.services.telemetry import attempt, source_of, window_of
+from wardship.services.telemetry import attempt, source_of, windows_of
 
 LINES = (
     "Oct 11 09:10:48 web1 sshd[25494]: Accepted password for deploy from 203.0.113.9 port 22 ssh2",
@@ -52,6 +52,6 @@ def test_a_zone_that_is_none_is_refused() -> None:
 
 
 def test_an_authority_alone_says_nothing_of_what_is_complete() -> None:
-    assert window_of("linux.auth", "linux:web1", None, None, actor="me") is None
+    assert windows_of("linux.auth", "linux:web1", None, None, actor="me") == ()
     with pytest.raises(ConfigError):
-        window_of("linux.auth", "linux:web1", datetime(2026, 3, 1, tzinfo=UTC), None, actor="me")
+        windows_of("linux.auth", "linux:web1", datetime(2026, 3, 1, tzinfo=UTC), None, actor="me")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,11 @@ TODAY = NOW.date()
 OLD = NOW - timedelta(days=400)
 KEY = "AKIA" + "2" * 16
 UNIQUE = "AIDA" + "3" * 17
+PARTS = {
+    "aws.cloudtrail": ("management-reads", "management-writes"),
+    "entra.signin": ("interactiveUser", "nonInteractiveUser", "servicePrincipal"),
+    "graph.activity": ("reads", "writes"),
+}
 
 
 class Estate:
@@ -57,14 +62,24 @@ class Estate:
         data_events: int = 0,
         source: str = "aws.cloudtrail",
         account: str = ACCOUNT,
+        parts: Sequence[str] | None = None,
+        told: bool = True,
     ) -> None:
-        """Somebody's events on these days, so that the log is known to have been on."""
+        """Somebody's events of each part on these days, so that the log is known to have been on. `told`: whoever
+        imported CloudTrail's files says that they are of all regions."""
+        if parts is None:
+            parts = PARTS.get(source, ("reads", "writes") if reads else ("writes",))
         for day in days:
             at = f"{day}T12:00:00"
-            self._state.setdefault("log_day", []).append(
-                {"source": source, "account": account, "region": "eu-west-1", "day": str(day), "events": 9,
-                 "reads": reads, "data_events": data_events, "first_at": at, "last_at": at}
+            self._state.setdefault("log_day", []).extend(
+                {"source": source, "account": account, "region": "eu-west-1", "part": part, "day": str(day),
+                 "events": 9, "reads": reads, "data_events": data_events, "first_at": at, "last_at": at}
+                for part in parts
             )  # fmt: skip
+            if told and source == "aws.cloudtrail":
+                start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+                for part in parts:
+                    window(self, start, start + timedelta(days=1), stream=part, authority=f"aws:{account}")
 
     def did(
         self, actor: str = UNIQUE, *, on: date, key: str | None = KEY, failed: bool = False, **columns: Any
@@ -80,9 +95,20 @@ class Estate:
             {**row, "day": str(on), "actor_kind": "user", "actor_name": "ci", "mutating": 0, "interactive": 0}
         )
 
+    def signed_in_to(self, app_id: str, *, on: date) -> None:
+        at = f"{on}T12:00:00"
+        self._state.setdefault("client_use", []).append(
+            {"authority": "entra:t:appid", "actor_id": app_id, "source": "entra.signin", "events": 1, "failures": 0,
+             "first_at": at, "last_at": at, "used_at": at}
+        )  # fmt: skip
+
     def forget_last_action(self) -> None:
         """As the state does with what is more than it keeps of an actor: the day still tells of it."""
         self._state["actor_action"].pop()
+
+    def forget(self) -> None:
+        """No log was read."""
+        self._state.clear()
 
     def consumed(self, agent: str, network: str, days: int) -> None:
         self._state.setdefault("actor_consumer", []).append(
@@ -93,8 +119,9 @@ class Estate:
         )  # fmt: skip
 
     def data_events(self, account: str = ACCOUNT) -> None:
-        """Somebody's data events: without them CloudTrail shows only management."""
-        self.log([TODAY - timedelta(days=3)], data_events=1, account=account)
+        """Somebody's data events, and the word that there are those of every service."""
+        self.log([TODAY - timedelta(days=3)], data_events=1, account=account, parts=["data"], told=False)
+        window(self, NOW - timedelta(days=400), NOW, stream="data", authority=f"aws:{account}")
 
     def read(self, table: str, hole_days: int = 3) -> list[dict[str, Any]]:
         state = [self._table(name, rows) for name, rows in self._state.items()]
@@ -107,6 +134,10 @@ class Estate:
     def verdict(self, uid: str, hole_days: int = 3) -> tuple[str, str]:
         (row,) = [row for row in self.read("use_verdict", hole_days) if row["subject_uid"] == uid]
         return row["verdict"], row["reason"]
+
+    def missing(self, uid: str) -> str | None:
+        (row,) = [row for row in self.read("use_verdict") if row["subject_uid"] == uid]
+        return str(row["missing"]) if row["missing"] is not None else None
 
     def _table(self, name: str, rows: list[dict[str, Any]]) -> Table:
         return Table(name=name, columns=STATE[name], files=[write_state(self._folder / f"{name}.parquet", name, rows)])
@@ -181,10 +212,20 @@ def test_holes_beyond_what_the_policy_forgives_leave_it_open(estate: Estate) -> 
 
 def test_a_complete_reading_covers_quiet_days(estate: Estate) -> None:
     estate.data_events()
-    estate.log([TODAY - timedelta(days=120)])
+    estate.log([TODAY - timedelta(days=ago) for ago in (120, 90, 60, 30)], told=False)
     assert estate.verdict(estate.user)[0] == "insufficient"
     window(estate, NOW - timedelta(days=130), NOW)
     assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+
+
+def test_a_complete_reading_says_nothing_of_what_does_not_show_itself_any_more(estate: Estate) -> None:
+    """Reads were logged until two months ago: that nothing else came since does not say that they still are."""
+    estate.data_events()
+    estate.log(days(130, 1), told=False, parts=["management-writes"])
+    estate.log(days(130, 60), told=False, parts=["management-reads"])
+    window(estate, NOW - timedelta(days=130), NOW)
+    assert estate.verdict(estate.user) == ("insufficient", "log_has_holes")
+    assert estate.missing(estate.user) == "aws.cloudtrail:management-reads"
 
 
 def test_a_log_without_data_events_cannot_say_unused(estate: Estate) -> None:
@@ -197,7 +238,8 @@ def test_a_log_without_reads_cannot_say_unused(estate: Estate) -> None:
     estate.log(days(120, 1), reads=0, source="aws.custom")
     assert estate.verdict(estate.user) == ("insufficient", "reads_not_logged")
     estate.log(days(1, 1), reads=1, source="aws.custom")
-    assert estate.verdict(estate.user) == ("insufficient", "log_has_holes")  # switched on yesterday
+    assert estate.verdict(estate.user) == ("insufficient", "part_not_read")  # switched on yesterday
+    assert estate.missing(estate.user) == "aws.custom:reads"
     estate.log(days(120, 1), reads=1, source="aws.custom")
     assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
 
@@ -205,13 +247,91 @@ def test_a_log_without_reads_cannot_say_unused(estate: Estate) -> None:
 def test_files_of_people_s_sign_ins_do_not_cover_applications(estate: Estate) -> None:
     """A sign-in of a person is no read, one of an application is; a reading of all categories covers quiet days too."""
     put(estate.conn, "system", "entra:t", authority="entra:t", kind="entra_tenant")
-    app = put(estate.conn, "identity", "sp", authority="entra:t", created_at=OLD)
-    estate.log(days(120, 1), source="entra.signin", account="t", reads=0)
-    estate.log(days(120, 60), source="entra.signin", account="t")
+    app = put(estate.conn, "identity", "sp", authority="entra:t", kind="oauth_app", created_at=OLD)
+    managed = put(estate.conn, "identity", "mi", authority="entra:t", kind="managed_identity", created_at=OLD)
+    people = ["interactiveUser", "nonInteractiveUser"]
+    estate.log(days(120, 1), source="entra.signin", account="t", reads=0, parts=people)
+    assert estate.verdict(app) == ("insufficient", "reads_not_logged")
+    assert estate.missing(app) == "entra.signin:servicePrincipal"
+    assert estate.missing(managed) == "entra.signin:managedIdentity"
+    estate.log(days(120, 60), source="entra.signin", account="t", parts=["servicePrincipal"])
     assert estate.verdict(app) == ("insufficient", "log_has_holes")
-    for stream in ("interactiveUser", "nonInteractiveUser", "servicePrincipal", "managedIdentity"):
-        window(estate, NOW - timedelta(days=70), NOW, stream=stream, authority="entra:t", source="entra.signin")
+    window(estate, NOW - timedelta(days=70), NOW, stream="servicePrincipal", authority="entra:t", source="entra.signin")
     assert estate.verdict(app) == ("unused", "not_used_in_time")
+    assert estate.verdict(managed) == ("insufficient", "part_not_read")
+    window(estate, NOW - timedelta(days=99), NOW, stream="managedIdentity", authority="entra:t", source="entra.signin")
+    assert estate.verdict(managed) == ("unused", "not_used_in_time")
+
+
+def test_an_application_that_people_sign_in_to_is_used(estate: Estate) -> None:
+    put(estate.conn, "system", "entra:t", authority="entra:t", kind="entra_tenant")
+    aliases = json.dumps([["entra:t:appid", "a-1"]])
+    app = put(estate.conn, "identity", "sp", authority="entra:t", kind="oauth_app", created_at=OLD, aliases=aliases)
+    estate.log(days(120, 1), source="entra.signin", account="t")
+    assert estate.verdict(app) == ("unused", "not_used_in_time")
+    estate.signed_in_to("a-1", on=TODAY - timedelta(days=5))
+    assert estate.verdict(app) == ("used", "used_in_time")
+
+
+def test_files_of_applications_alone_do_not_cover_clients_of_absent_users(estate: Estate) -> None:
+    """A client that refreshes its user's token is in another category than its own sign-ins."""
+    put(estate.conn, "system", "entra:t", authority="entra:t", kind="entra_tenant")
+    app = put(estate.conn, "identity", "sp", authority="entra:t", kind="oauth_app", created_at=OLD)
+    estate.log(days(120, 1), source="entra.signin", account="t", parts=["servicePrincipal"])
+    assert estate.verdict(app) == ("insufficient", "part_not_read")
+    assert estate.missing(app) == "entra.signin:interactiveUser, entra.signin:nonInteractiveUser"
+    (row,) = estate.read("log_coverage")
+    assert (row["parts"], row["missing_parts"]) == (
+        "servicePrincipal",
+        "interactiveUser, managedIdentity, nonInteractiveUser",
+    )
+
+
+def test_one_region_s_files_do_not_cover_an_account(estate: Estate) -> None:
+    """No event tells which regions there are: whoever imports them must."""
+    estate.data_events()
+    estate.log(days(120, 1), told=False)
+    assert estate.verdict(estate.user) == ("insufficient", "part_not_told")
+    assert estate.missing(estate.user) == "aws.cloudtrail:management-reads, aws.cloudtrail:management-writes"
+    window(estate, NOW - timedelta(days=120), NOW)
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+
+
+def test_lookups_in_named_regions_do_not_cover_an_account_and_a_trail_s_folders_do(estate: Estate) -> None:
+    estate.data_events()
+    estate.log(days(120, 1), told=False)
+    for region in ("eu-west-1", "us-east-1"):
+        window(estate, NOW - timedelta(days=120), NOW, stream=region)
+    assert estate.verdict(estate.user) == ("insufficient", "part_not_told")
+    window(estate, NOW - timedelta(days=120), NOW, stream=f"{ACCOUNT}/eu-west-1")
+    assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
+
+
+def test_data_events_of_one_service_say_nothing_of_another_s(estate: Estate) -> None:
+    estate.log(days(120, 1))
+    estate.log(days(120, 1), parts=["data"], data_events=1, told=False)
+    assert estate.verdict(estate.user) == ("insufficient", "part_not_told")
+    assert estate.missing(estate.user) == "aws.cloudtrail:data"
+
+
+def test_the_first_and_the_last_day_of_files_may_be_half_days(estate: Estate) -> None:
+    estate.log(days(90, 1), source="aws.custom")
+    assert estate.verdict(estate.user, hole_days=0) == ("insufficient", "log_has_holes")
+    estate.log(days(91, 91), source="aws.custom")
+    assert estate.verdict(estate.user, hole_days=0) == ("unused", "not_used_in_time")
+
+
+def test_a_rule_of_the_log_that_no_event_tells_needs_somebody_s_word(estate: Estate) -> None:
+    """An audit policy of Kubernetes leaves out verbs, resources and accounts."""
+    put(estate.conn, "system", "kubernetes:prod", authority="kubernetes:prod", kind="kubernetes_cluster")
+    account = put(estate.conn, "identity", "sa", authority="kubernetes:prod", created_at=OLD)
+    estate.log(days(120, 1), source="kubernetes.audit", account="prod")
+    assert estate.verdict(account) == ("insufficient", "part_not_told")
+    for part in ("reads", "writes"):
+        window(
+            estate, NOW - timedelta(days=120), NOW, stream=part, authority="kubernetes:prod", source="kubernetes.audit"
+        )
+    assert estate.verdict(account) == ("unused", "not_used_in_time")
 
 
 def test_a_role_at_work_in_another_account_covers_nothing_of_its_own(estate: Estate) -> None:
@@ -243,7 +363,7 @@ def test_an_actor_of_more_actions_than_are_kept_was_used_when_it_was(estate: Est
 
 def test_a_log_of_one_product_cannot_say_unused(estate: Estate) -> None:
     put(estate.conn, "system", "entra:t", authority="entra:t", kind="entra_tenant")
-    app = put(estate.conn, "identity", "sp", authority="entra:t", created_at=OLD)
+    app = put(estate.conn, "identity", "sp", authority="entra:t", kind="oauth_app", created_at=OLD)
     estate.log(days(120, 1), source="graph.activity", account="t")
     assert estate.verdict(app) == ("insufficient", "reads_not_logged")
     estate.log(days(120, 1), source="entra.signin", account="t")
@@ -373,14 +493,15 @@ def test_a_key_used_long_ago_is_not_unused_while_later_events_name_no_key(estate
 
 def test_a_refused_stream_is_not_covered_by_another(estate: Estate) -> None:
     estate.data_events()
-    estate.log(days(120, 1))
-    window(estate, NOW - timedelta(days=130), NOW, stream="eu-west-1")
+    estate.log(days(120, 1), told=False)
+    window(estate, NOW - timedelta(days=130), NOW, stream=f"{ACCOUNT}/eu-west-1")
     assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
-    window(estate, NOW - timedelta(days=30), NOW, stream="us-east-1", complete=False, problem="no permission")
+    east = f"{ACCOUNT}/us-east-1"
+    window(estate, NOW - timedelta(days=30), NOW, stream=east, complete=False, problem="no permission")
     assert estate.verdict(estate.user) == ("insufficient", "log_refused")
     (row,) = estate.read("log_coverage")
     assert row["problem"] == "no permission"
-    window(estate, NOW - timedelta(days=30), NOW, stream="us-east-1")
+    window(estate, NOW - timedelta(days=130), NOW, stream=east)
     assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
     (row,) = estate.read("log_coverage")
     assert row["problem"] is None
@@ -388,7 +509,7 @@ def test_a_refused_stream_is_not_covered_by_another(estate: Estate) -> None:
 
 def test_days_declared_complete_end_the_doubt_of_a_refused_stream(estate: Estate) -> None:
     estate.data_events()
-    estate.log([TODAY - timedelta(days=120)])
+    estate.log(days(120, 1), told=False)
     window(estate, NOW - timedelta(days=130), NOW, stream="eu-west-1")
     window(estate, NOW - timedelta(days=130), NOW, stream="us-east-1", complete=False, problem="no permission")
     window(estate, NOW - timedelta(days=130), NOW)
@@ -404,20 +525,20 @@ def test_files_of_a_log_that_is_refused_live_count_as_files_do(estate: Estate) -
 
 def test_a_quiet_day_is_covered_when_every_stream_was_read(estate: Estate) -> None:
     estate.data_events()
-    estate.log([TODAY - timedelta(days=120)])
-    window(estate, NOW - timedelta(days=130), NOW, stream="eu-west-1")
-    window(estate, NOW - timedelta(days=20), NOW, stream="us-east-1")
+    estate.log([TODAY - timedelta(days=ago) for ago in (120, 90, 60, 30)], told=False)
+    window(estate, NOW - timedelta(days=130), NOW, stream=f"{ACCOUNT}/eu-west-1")
+    window(estate, NOW - timedelta(days=20), NOW, stream=f"{ACCOUNT}/us-east-1")
     assert estate.verdict(estate.user) == ("insufficient", "log_has_holes")
-    window(estate, NOW - timedelta(days=130), NOW - timedelta(days=20), stream="us-east-1")
+    window(estate, NOW - timedelta(days=130), NOW - timedelta(days=20), stream=f"{ACCOUNT}/us-east-1")
     assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
 
 
 def test_short_readings_one_after_the_other_cover_whole_days(estate: Estate) -> None:
     estate.data_events()
-    estate.log([TODAY - timedelta(days=120)])
+    estate.log([TODAY - timedelta(days=ago) for ago in (120, 90, 60, 30)], told=False)
     for hours in range(0, 24 * 100, 7):
         end = NOW - timedelta(hours=hours)
-        window(estate, end - timedelta(hours=7), end, stream="eu-west-1")
+        window(estate, end - timedelta(hours=7), end, stream=f"{ACCOUNT}/eu-west-1")
     assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
 
 

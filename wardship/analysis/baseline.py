@@ -26,6 +26,8 @@ from wardship.model.baseline import (
     SCORE,
     STATE,
 )
+from wardship.sdk import registry
+from wardship.sdk.source import DEFAULT_PARTS
 
 WINDOW_DAYS = 90
 MEMORY_DAYS = 400
@@ -114,6 +116,14 @@ _TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {  # table -> (its key as
         },
         _NAMED,
     ),
+    "client_use": (
+        {
+            "authority": "'entra:' || account || ':appid'",
+            "actor_id": "json_extract_string(detail, '$.app_id')",
+            "source": "source",
+        },
+        "source = 'entra.signin' AND actor_kind = 'user' AND account IS NOT NULL",
+    ),
     "log_day": (
         {"source": "source", "account": "account", "region": "region", "day": "CAST(time AS DATE)"},
         "TRUE",
@@ -137,6 +147,18 @@ _COUNTED = {
 _READ = "time, outcome, class_uid, mutating, interactive, actor_kind, actor_name"
 
 
+def log_part() -> str:
+    """The part of its log that an event is of, as the manifests of the sources say (`sdk.source.parts_of`)."""
+    ways = []
+    for name in registry.source_names():
+        manifest = registry.source(name).MANIFEST
+        if manifest.parts:
+            cases = " ".join(f"WHEN {one.events} THEN '{one.name}'" for one in manifest.parts)
+            ways.append(f"WHEN source = '{manifest.name}' THEN CASE {cases} END")
+    default = " ".join(f"WHEN {one.events} THEN '{one.name}'" for one in DEFAULT_PARTS)
+    return f"CASE {' '.join(ways)} {default} END"
+
+
 # ------------------------------------------------------------------ making and merging
 
 
@@ -151,7 +173,9 @@ def delta(table: str, *, events: str = "activity", where: str = "TRUE") -> str:
     `events` has the columns of ACTIVITY; `where` is SQL that says which of them.
     """
     expressions, wanted = _TABLES[table]
-    if table != "log_day":
+    if table == "log_day":
+        expressions = {**expressions, "part": log_part()}
+    else:
         expressions = {"authority": AUTHORITY, "actor_id": ACTOR_ID, **expressions}
     named = ", ".join(f"{expression} AS {name}" for name, expression in expressions.items())
     counted = ", ".join(f"{_COUNTED[name]} AS {name}" for name in STATE[table] if name in MERGED)

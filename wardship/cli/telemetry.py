@@ -76,6 +76,13 @@ def _add_import(telemetry: kit.Group) -> None:
         "--complete-from", metavar=N_("DATE"), help=N_("These files hold everything from here on; needs the other two.")
     )
     @kit.option("--complete-to", metavar=N_("DATE"), help=N_("They hold everything before this instant."))
+    @kit.option(
+        "--part",
+        "parts",
+        multiple=True,
+        metavar=N_("PART"),
+        help=N_("They hold this part of the log in full, for example data; may be given several times."),
+    )
     @kit.option("--as-of", metavar=N_("DATE"), help=N_("When the log was written, for times without a year."))
     @kit.option("--time-zone", metavar=N_("ZONE"), help=N_("Of times that name none, for example Europe/Madrid."))
     def import_(  # noqa: PLR0917 - one argument an option
@@ -85,6 +92,7 @@ def _add_import(telemetry: kit.Group) -> None:
         authority: str | None,
         complete_from: str | None,
         complete_to: str | None,
+        parts: tuple[str, ...],
         as_of: str | None,
         time_zone: str | None,
         *,
@@ -103,15 +111,15 @@ def _add_import(telemetry: kit.Group) -> None:
                 return _tell_tried(run, tried)
             work.ensure_workspace(run)
             with work.opened(run) as app:
-                window = service.window_of(source, authority, said[0], said[1], actor=app.actor)
-                done = service.load(app.workspace, paths, chosen, actor=app.actor, watch=_watch(line), window=window)
+                windows = service.windows_of(source, authority, said[0], said[1], parts=parts, actor=app.actor)
+                done = service.load(app.workspace, paths, chosen, actor=app.actor, watch=_watch(line), windows=windows)
                 if learn:
                     work.learn_events(app)
                 else:
                     work.judge_events(run, app, line)
                 leaving, keep = service.leaving(app.workspace), app.workspace.settings.telemetry.keep_days
             line.clear()
-        if window is not None and not done.whole:
+        if windows and not done.whole:
             run.warn(_("Not taken as complete: not every file could be read to its end, or no event was in them."))
         if leaving:
             run.warn(

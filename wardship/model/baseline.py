@@ -73,10 +73,16 @@ STATE: Mapping[str, Mapping[str, str]] = {
         "session": "VARCHAR",  # digits as #
         **_SUMS,
     },
+    "client_use": {  # applications through which people signed in: the person's use, and theirs too
+        **_ACTOR,
+        "source": "VARCHAR",
+        **_SUMS,
+    },
     "log_day": {  # what each log held on each day: the coverage map
         "source": "VARCHAR",
         "account": "VARCHAR",
         "region": "VARCHAR",
+        "part": "VARCHAR",  # part of the log (sdk.source.LogPart) that these events are of; NULL: of none
         "day": "DATE",
         "events": "BIGINT",
         "reads": "BIGINT",  # events that are known to change nothing

@@ -23,6 +23,8 @@ USE_REASONS = (
     "credential_not_named",
     "id_not_exact",
     "data_events_off",
+    "part_not_read",
+    "part_not_told",
     "reads_not_logged",
     "log_has_holes",
     "watched_too_short",
@@ -279,6 +281,7 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "known_until_at": "TIMESTAMP",  # ... to here
         "needed_days": "INTEGER",
         "covered_days": "INTEGER",  # of the needed ones, with a log that would show every use
+        "missing": "VARCHAR",  # parts of logs of which needed days are not known: what to import, or to declare
         "period": "VARCHAR",  # the business period that makes the needed time longer than the policy's days
         "granularity": "VARCHAR",  # event: a log of events; last use: only the provider's own last date
         "use_source": "VARCHAR",
@@ -305,6 +308,8 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "longest_hole_days": "INTEGER",
         "reads": "BOOLEAN",  # reads are in it
         "data_events": "BOOLEAN",  # AWS: events of data inside a service are in it; NULL: not a question here
+        "parts": "VARCHAR",  # the parts of it that were ever seen or read completely, comma-joined
+        "missing_parts": "VARCHAR",  # those that never were
         "problem": "VARCHAR",  # why it could not be read: the missing licence or permission
     },
     "unmatched_actor": {  # in the logs, not in the inventory

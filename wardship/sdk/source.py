@@ -30,6 +30,7 @@ from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from wardship.model.activity import Activity
+from wardship.model.identity import IdentityKind
 from wardship.model.scan import RawPage
 from wardship.sdk.connector import BlindSpot, CallStats, Connection, Drift, Evidence, Permission, Setting
 
@@ -53,6 +54,27 @@ KEPT_BY_ITS_OWNER = math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogPart:
+    """A part of a log that may be missing while the rest is there: a category, a kind of events that is switched on
+    or off by itself. "Not used" needs every part that would show a use (docs/adr/0038).
+
+    `events` is a condition in SQL over columns of ACTIVITY that every engine knows: which events are of this part. The
+    first part that fits has the event; one that fits none is of no part.
+    """
+
+    name: str  # "servicePrincipal"; a live stream of the same name reads this part
+    events: str
+    always: bool = False  # the vendor writes it unasked: a complete reading holds it even where it shows no event of it
+    shown: bool = True  # an event of it proves that the day's others are there too; False: only somebody's word does
+    live: bool = True  # live readings hold it
+    not_for: Sequence[IdentityKind] = ()  # identities that it cannot show
+
+
+DEFAULT_PARTS = (LogPart(name="reads", events="NOT mutating"), LogPart(name="writes", events="mutating"))
+"""Of a log without parts of its own that may or may not hold reads (`logs_reads` None)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceManifest:
     """A source in declarations; its docs page and the log-coverage map are made from it."""
 
@@ -66,10 +88,26 @@ class SourceManifest:
     delay_hours: float | None = None  # how late an event may still arrive, as the vendor says; None: it does not say
     retention_days: float | None = None  # how long the vendor keeps it; None: not known; see KEPT_BY_ITS_OWNER
     logs_reads: bool | None = None  # reads are in it without asking; None: not known, or as it is switched on
+    parts: Sequence[LogPart] = ()  # see `parts_of`
+    regional: bool = False  # written region by region, and no event tells which regions there are: files cover none by
+    # themselves. Of live streams those named ACCOUNT/REGION, as the log's own folders are, tell all that there are.
     blind_spots: Sequence[BlindSpot] = ()
     evidence: Evidence
     contracts: Sequence[str] = ()
     links: Sequence[str] = ()
+
+
+WHOLE = LogPart(name="", events="TRUE", always=True)
+"""The only part of a log that always holds every use."""
+
+
+def parts_of(manifest: SourceManifest) -> Sequence[LogPart]:
+    """What must be there of a log before it may say "not used". Empty: it never may."""
+    if manifest.logs_reads is False:
+        return ()
+    if manifest.parts:
+        return manifest.parts
+    return (WHOLE,) if manifest.logs_reads else DEFAULT_PARTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,6 +121,8 @@ _REASONS = {
     "id_not_exact": N_("the log names it by an id or name that is not its alone"),
     "data_events_off": N_("the log holds no data events"),
     "reads_not_logged": N_("the log holds no reads"),
+    "part_not_read": N_("a part of the log was not read"),
+    "part_not_told": N_("the log cannot tell whether all of it is there, and nobody said so"),
     "log_has_holes": N_("days are missing from the log"),
     "watched_too_short": N_("watched too short a time"),
     "read_too_long_ago": N_("read too long ago"),

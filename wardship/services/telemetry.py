@@ -18,7 +18,7 @@ from wardship.ingest.telemetry.replay import Replayed
 from wardship.model.errors import ConfigError
 from wardship.sdk import registry
 from wardship.sdk.i18n import N_, _
-from wardship.sdk.source import LiveSource, Source
+from wardship.sdk.source import LiveSource, Source, parts_of
 from wardship.sdk.told import told
 from wardship.services.formats import Column, Row
 from wardship.store import telemetry
@@ -75,16 +75,17 @@ def load(
     actor: str,
     stdin: BinaryIO | None = None,
     watch: Watch | None = None,
-    window: Window | None = None,
+    windows: Sequence[Window] = (),
 ) -> Imported:
-    """Imports files and folders. `window`: what whoever imports says to be complete by them; it counts once all of
-    them were read to their end and held an event.
+    """Imports files and folders. `windows`: what whoever imports says to be complete by them; they count once all
+    files were read to their end and held an event.
 
     Raises ConfigError for what is not there, Unavailable when there is no room.
     """
     done = importer.import_paths(ws, paths, source, actor=actor, stdin=stdin, watch=watch)
-    if window is not None and done.whole:
-        importer.declare(ws, window, actor=actor)
+    if done.whole:
+        for window in windows:
+            importer.declare(ws, window, actor=actor)
     return done
 
 
@@ -117,12 +118,19 @@ def source_of(
     return told(registry.source(name), authority=authority, as_of=as_of, zone=zone)
 
 
-def window_of(
-    source: str, authority: str | None, complete_from: datetime | None, complete_to: datetime | None, *, actor: str
-) -> Window | None:
-    """What the words of an import say to be complete. None: they say nothing. Raises ConfigError for half a word."""
-    if complete_from is None and complete_to is None:
-        return None
+def windows_of(
+    source: str,
+    authority: str | None,
+    complete_from: datetime | None,
+    complete_to: datetime | None,
+    *,
+    parts: Sequence[str] = (),
+    actor: str,
+) -> Sequence[Window]:
+    """What the words of an import say to be complete: these parts of the log, or all that it holds. Empty: they say
+    nothing. Raises ConfigError for half a word, and for a part that the log does not have."""
+    if complete_from is None and complete_to is None and not parts:
+        return ()
     if authority is None or complete_from is None or complete_to is None or source == AUTO:
         raise ConfigError(
             _("what is complete is not said in full"),
@@ -133,8 +141,25 @@ def window_of(
             _("that is no span of time of a system"),
             advice=_("for example: --authority aws:123456789012 --complete-from 2026-10-01 --complete-to 2026-11-01"),
         )
-    name = registry.source(source).MANIFEST.name
-    return Window(source=name, authority=authority, start_at=complete_from, end_at=complete_to, said_by=actor)
+    manifest = registry.source(source).MANIFEST
+    known = [one.name for one in parts_of(manifest) if one.name]
+    for part in parts:
+        if part not in known:
+            raise ConfigError(
+                _("%(source)s has no part %(part)r") % {"source": manifest.name, "part": part[:64]},
+                advice=_("its parts: %(parts)s") % {"parts": ", ".join(known) or "-"},
+            )
+    return [
+        Window(
+            source=manifest.name,
+            authority=authority,
+            stream=part,
+            start_at=complete_from,
+            end_at=complete_to,
+            said_by=actor,
+        )
+        for part in dict.fromkeys(parts or ("",))
+    ]
 
 
 def replay(ws: Workspace, *, actor: str, input_id: int | None = None, source: str | None = None) -> Replayed:

@@ -31,6 +31,7 @@ VERDICT_COLUMNS = (
     Column(name="covered_days", label=N_("Days watched"), type="integer"),
     Column(name="needed_days", label=N_("of"), type="integer"),
     Column(name="authority", label=N_("System")),
+    Column(name="missing", label=N_("Missing")),
     Column(name="period", label=N_("Period"), screen=False),
     Column(name="granularity", label=N_("Known by"), screen=False),
     Column(name="known_since", label=N_("Known from"), type="instant", screen=False),
@@ -49,6 +50,8 @@ COVERAGE_COLUMNS = (
     Column(name="longest_hole_days", label=N_("Longest hole (days)"), type="integer"),
     Column(name="reads", label=N_("Reads"), type="boolean"),
     Column(name="data_events", label=N_("Data events"), type="boolean"),
+    Column(name="parts", label=N_("Parts"), screen=False),
+    Column(name="missing_parts", label=N_("Parts missing")),
     Column(name="problem", label=N_("Why not")),
 )
 UNMATCHED_COLUMNS = (

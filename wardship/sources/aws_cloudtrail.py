@@ -22,7 +22,7 @@ from wardship.sdk.connector import BlindSpot, Drift, Evidence, Permission
 from wardship.sdk.fields import clean
 from wardship.sdk.i18n import N_
 from wardship.sdk.redact import without_queries
-from wardship.sdk.source import KEPT_BY_ITS_OWNER, SourceManifest
+from wardship.sdk.source import KEPT_BY_ITS_OWNER, LogPart, SourceManifest
 from wardship.sources._aws_calls import (
     CLASSES,
     CONSOLE_AGENTS,
@@ -70,6 +70,14 @@ MANIFEST = SourceManifest(
     delay_hours=2.0,
     retention_days=KEPT_BY_ITS_OWNER,
     logs_reads=None,
+    # A trail selects each of them by itself, and data events by service and resource: those of one bucket say nothing
+    # of another's.
+    parts=(
+        LogPart(name="data", events=f"class_uid = {ActivityClass.DATASTORE_ACTIVITY:d}", shown=False),
+        LogPart(name="management-reads", events="NOT mutating"),
+        LogPart(name="management-writes", events="mutating"),
+    ),
+    regional=True,
     blind_spots=(
         BlindSpot(
             id="aws.data_events_off",

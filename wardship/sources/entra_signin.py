@@ -13,9 +13,10 @@ from typing import Any
 
 from wardship.model.access import CredentialType
 from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome, small
+from wardship.model.identity import IdentityKind
 from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import LiveLog, SourceManifest
+from wardship.sdk.source import LiveLog, LogPart, SourceManifest
 from wardship.sources import _microsoft as ms
 from wardship.sources._entra_live import SignInLog
 from wardship.sources._microsoft import Row
@@ -34,7 +35,34 @@ MANIFEST = SourceManifest(
     permissions=(Permission(name="AuditLog.Read.All", why=N_("reads sign-ins; the tenant needs Entra ID P1")),),
     delay_hours=2.0,
     retention_days=30,
-    logs_reads=None,  # only with sign-ins of applications in it does it tell of every use (see `_mutates`)
+    logs_reads=None,
+    # Diagnostic settings export each category by itself. A client that acts for an absent user is in the second one.
+    parts=(
+        LogPart(
+            name="managedIdentity",
+            events="actor_kind = 'managed_identity'",
+            always=True,
+            not_for=(IdentityKind.OAUTH_APP, IdentityKind.AI_AGENT),
+        ),
+        LogPart(
+            name="nonInteractiveUser",
+            events="resource_type = 'application' AND mutating IS NULL AND actor_kind <> 'user'",
+            always=True,
+            not_for=(IdentityKind.MANAGED_IDENTITY,),
+        ),
+        LogPart(
+            name="servicePrincipal",
+            events="NOT mutating",
+            always=True,
+            not_for=(IdentityKind.MANAGED_IDENTITY,),
+        ),
+        LogPart(
+            name="interactiveUser",
+            events="resource_type = 'application' AND mutating IS NULL",
+            always=True,
+            not_for=(IdentityKind.MANAGED_IDENTITY,),
+        ),
+    ),
     blind_spots=(
         BlindSpot(
             id="entra.signin.tenant",

@@ -20,7 +20,7 @@ from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission, Setting
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import LiveLog, SourceManifest
+from wardship.sdk.source import LiveLog, LogPart, SourceManifest
 from wardship.sources._kubernetes_objects import privileges
 from wardship.sources._log_analytics import columns_of, is_flattened, unflatten
 from wardship.sources._record import (
@@ -66,6 +66,11 @@ MANIFEST = SourceManifest(
     ),
     retention_days=400,  # admin activity; data access 30 unless a bucket keeps it longer
     logs_reads=None,
+    # Data access is switched on for each service, and accounts can be exempted: no event tells of the others.
+    parts=(
+        LogPart(name="data-access", events="NOT mutating", shown=False),
+        LogPart(name="activity", events="mutating"),
+    ),
     blind_spots=(
         BlindSpot(
             id="gcp.data_access_off",

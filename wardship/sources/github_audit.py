@@ -17,7 +17,7 @@ from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome
 from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Connection, Drift, Evidence, Permission
 from wardship.sdk.i18n import N_
-from wardship.sdk.source import LiveLog, SourceManifest
+from wardship.sdk.source import LiveLog, LogPart, SourceManifest
 from wardship.sources._record import (
     at,
     child,
@@ -50,6 +50,11 @@ MANIFEST = SourceManifest(
     ),
     retention_days=180,  # Git events seven days
     logs_reads=None,
+    parts=(
+        LogPart(name="git", events="operation LIKE 'git.%'"),
+        LogPart(name="api", events="operation LIKE 'api.%'", live=False),
+        LogPart(name="web", events="TRUE"),
+    ),
     blind_spots=(
         BlindSpot(
             id="github.api_requests_need_enterprise",

@@ -58,7 +58,7 @@ MANIFEST = SourceManifest(
     ),
     delay_hours=72.0,  # token and others up to some days; login and admin within minutes
     retention_days=180,
-    logs_reads=None,
+    logs_reads=False,  # it has reads, but of Workspace alone: an account without any may be busy in Google Cloud
     blind_spots=(
         BlindSpot(
             id="workspace.edition",

@@ -24,7 +24,7 @@ from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.fields import clean
 from wardship.sdk.i18n import N_
 from wardship.sdk.redact import MASK, is_secret_name, redact_text
-from wardship.sdk.source import KEPT_BY_ITS_OWNER, UNNAMED, SourceManifest
+from wardship.sdk.source import KEPT_BY_ITS_OWNER, UNNAMED, LogPart, SourceManifest
 from wardship.sources._kubernetes_objects import privileges
 from wardship.sources._record import at, child, compact, identifier, instant, number, text, texts, words_of
 
@@ -41,6 +41,11 @@ MANIFEST = SourceManifest(
     records=("items", "logEvents", "events"),
     retention_days=KEPT_BY_ITS_OWNER,
     logs_reads=None,
+    parts=(
+        # an audit policy leaves out verbs, resources and accounts, one by one: no event tells which
+        LogPart(name="reads", events="NOT mutating", shown=False),
+        LogPart(name="writes", events="mutating", shown=False),
+    ),
     blind_spots=(
         BlindSpot(
             id="kubernetes.audit_policy",

@@ -18,7 +18,7 @@ from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.i18n import N_
 from wardship.sdk.log_mapping.instants import form_of, instant
-from wardship.sdk.source import KEPT_BY_ITS_OWNER, UNNAMED, SourceManifest
+from wardship.sdk.source import KEPT_BY_ITS_OWNER, UNNAMED, LogPart, SourceManifest
 from wardship.sources._record import child, compact, identifier, line_of, number, text
 from wardship.sources._sql import statement
 
@@ -31,6 +31,11 @@ MANIFEST = SourceManifest(
     ),
     retention_days=KEPT_BY_ITS_OWNER,
     logs_reads=None,
+    parts=(
+        # server_audit_incl_users and the kinds of events choose whose statements are in it: no event tells
+        LogPart(name="reads", events="NOT mutating", shown=False),
+        LogPart(name="writes", events="mutating", shown=False),
+    ),
     blind_spots=(
         BlindSpot(
             id="mariadb.audit_zone",

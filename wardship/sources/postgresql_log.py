@@ -22,7 +22,7 @@ from wardship.model.errors import DataError
 from wardship.sdk.connector import BlindSpot, Drift, Evidence
 from wardship.sdk.i18n import N_
 from wardship.sdk.log_mapping.instants import form_of, instant
-from wardship.sdk.source import KEPT_BY_ITS_OWNER, UNNAMED, SourceManifest
+from wardship.sdk.source import KEPT_BY_ITS_OWNER, UNNAMED, LogPart, SourceManifest
 from wardship.sources._record import compact, identifier, line_of, text
 from wardship.sources._sql import statement
 
@@ -33,6 +33,11 @@ MANIFEST = SourceManifest(
     connector="postgresql",
     retention_days=KEPT_BY_ITS_OWNER,
     logs_reads=None,
+    parts=(
+        # log_statement may be set for each role and database: no event tells
+        LogPart(name="reads", events="NOT mutating", shown=False),
+        LogPart(name="writes", events="mutating", shown=False),
+    ),
     blind_spots=(
         BlindSpot(
             id="postgresql.log_connections",

@@ -20,11 +20,10 @@ What the columns say, where that takes a decision:
   (unknown while no manager was read with fingerprints);
   *consumers_moved* when no place that something runs with holds it and the old credential is gone, disabled, or known
   not to be used since; *source_removed* when no newest state holds it; *history_purged* when no reading finds it.
-- **Audit logs** answer about use as any other source does, joined by exact ids. A day of a log is covered when it holds
-  an event of the system or a complete reading says so. "Not used" needs every day of the needed time covered (but for
-  the few the policy forgives) by logs that would show every use: a day with a read in it, or read completely. The
-  needed time is the policy's, or longer where a
-  business period of the identity's process last took place before it (docs/use-verdicts.md).
+- **Audit logs** answer about use as any other source does, joined by exact ids. "Not used" needs every day of the
+  needed time (but for the few the policy forgives) with every part of the log that could show it: by events, or by
+  a complete reading (docs/adr/0038). The needed time is the policy's, or longer where a business period of the
+  identity's process last took place before it (docs/use-verdicts.md).
 
 Not here: what is good or bad about any of it (rules), and where snapshots are kept (services).
 """
@@ -53,6 +52,7 @@ from wardship.model.exposure import CONSUMER_PLACES
 from wardship.model.facts import FACTS, FACTS_VERSION, Snapshot
 from wardship.sdk import registry
 from wardship.sdk.i18n import _
+from wardship.sdk.source import DEFAULT_PARTS, SourceManifest, parts_of
 from wardship.store import tables, telemetry_tables
 from wardship.store.columns import Instant
 from wardship.store.db import Database
@@ -358,20 +358,29 @@ def _load_logs(db: DuckDBPyConnection, logs: Logs) -> None:
     db.execute("CREATE TABLE network (name VARCHAR, environment VARCHAR)")
     for name, environment in logs.environments.items():
         db.execute("INSERT INTO network VALUES (?, ?)", [name, environment])
-    db.execute("CREATE TABLE log_source (source VARCHAR, system VARCHAR, logs_reads BOOLEAN)")
+    db.execute("CREATE TABLE log_source (source VARCHAR, system VARCHAR, logs_reads BOOLEAN, regional BOOLEAN)")
+    db.execute(
+        "CREATE TABLE log_part (source VARCHAR, part VARCHAR, always BOOLEAN, shown BOOLEAN, live BOOLEAN,"
+        " not_for VARCHAR[])"
+    )
     told = db.execute("SELECT source FROM state_log_day UNION SELECT source FROM raw_telemetry_window ORDER BY 1")
     for (name,) in told.fetchall():
-        system, logs_reads = _told_of(name)
-        db.execute("INSERT INTO log_source VALUES (?, ?, ?)", [name, system, logs_reads])
+        manifest = _told_of(name)
+        system = name.partition(".")[0] if manifest is None else manifest.connector or name.partition(".")[0]
+        logs_reads, regional = (None, False) if manifest is None else (manifest.logs_reads, manifest.regional)
+        db.execute("INSERT INTO log_source VALUES (?, ?, ?, ?)", [name, system, logs_reads, regional])
+        for part in DEFAULT_PARTS if manifest is None else parts_of(manifest):
+            kinds = [str(kind) for kind in part.not_for]
+            row = [name, part.name, part.always, part.shown, part.live, kinds]
+            db.execute("INSERT INTO log_part VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
-def _told_of(name: str) -> tuple[str, bool | None]:
-    """(kind of system, whether reads are always in it) of a telemetry source."""
+def _told_of(name: str) -> SourceManifest | None:
+    """What a telemetry source says of itself. None: a declared log whose file is no longer there; its events stay."""
     try:
-        manifest = registry.source(name).MANIFEST
-    except ConfigError:  # a declared log whose file is no longer there: its events stay
-        return name.partition(".")[0], None
-    return manifest.connector or name.partition(".")[0], manifest.logs_reads
+        return registry.source(name).MANIFEST
+    except ConfigError:
+        return None
 
 
 def _load(db: DuckDBPyConnection, path: Path, name: str, table: sa.Table) -> None:

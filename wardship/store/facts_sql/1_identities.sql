@@ -2,7 +2,8 @@
 -- state_* (what audit logs add up to, wardship/model/baseline.py) to fact_* (the contract of wardship/model/facts.py).
 -- What each decision means is said at the top of facts.py.
 -- Also given: as_of(today), tier_order(tier, place), static_type(type), use_term(inactive_days, hole_days, most_actions),
--- period(name, process, start_day, end_day), network(name, environment), log_source(source, system, logs_reads).
+-- period(name, process, start_day, end_day), network(name, environment), log_source(source, system, logs_reads, regional),
+-- log_part(source, part, always, shown, live, not_for).
 
 -- ------------------------------------------------------------------ identities and the rows merged into them
 

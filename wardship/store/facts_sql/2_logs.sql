@@ -60,18 +60,32 @@ FROM (
 )
 GROUP BY ALL;
 
--- A log that is read in streams (regions, categories) is complete on the days of which all of them are.
-CREATE TABLE whole_day AS
-SELECT authority, source, day FROM read_day WHERE stream = ''
-UNION
-SELECT r.authority, r.source, r.day
+-- Of a log whose live streams are its parts, each of them counts by itself; so does somebody's word for one part.
+CREATE TABLE part_read AS
+SELECT r.authority, r.source, r.stream AS part, r.day
 FROM read_day AS r
+JOIN log_part AS p ON p.source = r.source AND p.part = r.stream
+WHERE r.stream <> '';
+
+-- A log that is read in other streams (regions, groups) is complete on the days of which all of them are; of a regional
+-- one only streams that the log itself lists are all that there are.
+CREATE TABLE whole_day AS
+SELECT authority, source, day, TRUE AS declared FROM read_day WHERE stream = ''
+UNION ALL
+SELECT r.authority, r.source, r.day, FALSE
+FROM read_day AS r
+JOIN log_source AS o ON o.source = r.source
 JOIN (
-    SELECT authority, source, count(DISTINCT stream) AS streams FROM raw_telemetry_window WHERE stream <> '' GROUP BY authority, source
+    SELECT authority, source, count(DISTINCT stream) AS streams
+    FROM raw_telemetry_window AS w
+    ANTI JOIN log_part AS p ON p.source = w.source AND p.part = w.stream
+    WHERE stream <> ''
+    GROUP BY authority, source
 ) AS k ON k.authority = r.authority AND k.source = r.source
+ANTI JOIN log_part AS p ON p.source = r.source AND p.part = r.stream
 WHERE r.stream <> ''
 GROUP BY r.authority, r.source, r.day
-HAVING count(*) = any_value(k.streams);
+HAVING count(*) = any_value(k.streams) AND (NOT any_value(o.regional) OR bool_or(contains(r.stream, '/')));
 
 -- Days of which one stream was refused while others of that log are read: that those hold events says nothing of it.
 -- Where all are refused, what there is came from files and is taken as any file is.
@@ -93,9 +107,10 @@ FROM (
 ) AS r
 SEMI JOIN read_span AS o ON o.authority = r.authority AND o.source = r.source AND o.stream <> '' AND o.stream <> r.stream
 ANTI JOIN read_day AS d ON d.authority = r.authority AND d.source = r.source AND d.day = r.day AND d.stream IN ('', r.stream)
+ANTI JOIN log_part AS p ON p.source = r.source AND p.part = r.stream
 GROUP BY ALL;
 
--- Days of which a log is known to hold something, or was read completely.
+-- Days of which a log is known to hold something, or was read completely: what coverage shows.
 CREATE TABLE covered_day AS
 SELECT o.authority, l.source, l.day
 FROM state_log_day AS l
@@ -106,7 +121,9 @@ FROM (SELECT DISTINCT authority, source, day FROM state_actor_day) AS d
 JOIN issuer AS i ON i.issued_by = d.authority
 ANTI JOIN log_of AS o ON o.source = d.source
 UNION
-SELECT authority, source, day FROM whole_day;
+SELECT authority, source, day FROM whole_day
+UNION
+SELECT authority, source, day FROM part_read;
 
 -- What a log leaves out unless it is asked: reads, and in AWS the events of data inside a service.
 CREATE TABLE content_of AS
@@ -134,23 +151,60 @@ LEFT JOIN log_source AS o ON o.source = c.source
 LEFT JOIN content_of AS k ON k.authority = c.authority AND k.source = c.source
 GROUP BY c.authority, c.source;
 
--- Only logs that would show every use may say "not used", and of them the days that hold a read, or were read
--- completely: a file of writes alone, or of people's sign-ins alone, is no day of such a log.
-CREATE TABLE telling_day AS
-SELECT DISTINCT d.authority, d.day
-FROM (
-    SELECT o.authority, l.source, l.day
-    FROM state_log_day AS l
-    JOIN log_of AS o ON o.source = l.source AND o.account = l.account
-    WHERE l.reads > 0
-    UNION ALL
-    SELECT v.authority, v.source, v.day FROM covered_day AS v JOIN log_source AS o ON o.source = v.source WHERE o.logs_reads
-    UNION ALL
-    SELECT authority, source, day FROM whole_day
-) AS d
-JOIN log_cover AS c ON c.authority = d.authority AND c.source = d.source
-ANTI JOIN blind_day AS b ON b.authority = d.authority AND b.source = d.source AND b.day = d.day
-WHERE coalesce(c.reads, FALSE) AND coalesce(c.data_events, TRUE);
+-- ------------------------------------------------------------------ which days of which part of a log are known whole
+
+-- Days with an event of the part.
+CREATE TABLE part_event AS
+SELECT o.authority, l.source, p.part, l.day
+FROM state_log_day AS l
+JOIN log_of AS o ON o.source = l.source AND o.account = l.account
+JOIN log_part AS p ON p.source = l.source AND p.part = l.part
+UNION
+SELECT c.authority, c.source, p.part, c.day
+FROM covered_day AS c
+JOIN log_part AS p ON p.source = c.source
+WHERE p.part = '';
+
+-- Days whose events prove that the part was on. Of a regional log no event tells of the other regions.
+CREATE TABLE part_shown AS
+SELECT e.*
+FROM part_event AS e
+JOIN log_part AS p ON p.source = e.source AND p.part = e.part
+JOIN log_source AS o ON o.source = e.source
+ANTI JOIN blind_day AS b ON b.authority = e.authority AND b.source = e.source AND b.day = e.day
+WHERE p.shown AND NOT o.regional;
+
+-- Days that were read completely. What a log holds only when it is asked must also show itself, within a month.
+CREATE TABLE part_whole AS
+SELECT authority, source, part, day FROM part_read
+UNION
+SELECT w.authority, w.source, p.part, w.day
+FROM whole_day AS w
+JOIN log_part AS p ON p.source = w.source
+WHERE p.always
+    OR (
+        p.shown AND (p.live OR w.declared)
+        AND EXISTS (
+            SELECT 1
+            FROM part_event AS e
+            WHERE e.authority = w.authority AND e.source = w.source AND e.part = p.part AND e.day BETWEEN w.day - 31 AND w.day + 31
+        )
+    );
+
+-- A day of events counts when the days before and after it are known too: the first and the last day of what files hold
+-- may have begun or ended at noon.
+CREATE TABLE part_day AS
+WITH known AS (
+    SELECT * FROM part_shown
+    UNION
+    SELECT * FROM part_whole
+)
+SELECT * FROM part_whole
+UNION
+SELECT s.*
+FROM part_shown AS s
+SEMI JOIN known AS b ON b.authority = s.authority AND b.source = s.source AND b.part = s.part AND b.day = s.day - 1
+SEMI JOIN known AS n ON n.authority = s.authority AND n.source = s.source AND n.part = s.part AND n.day = s.day + 1;
 
 -- ------------------------------------------------------------------ the time that must have been watched
 
@@ -165,15 +219,37 @@ GROUP BY m.uid;
 
 -- Every system in which the identity is to be found now: it may be used in any of them.
 CREATE TABLE place AS
-SELECT DISTINCT n.uid, p.authority, n.start_day
+SELECT DISTINCT n.uid, p.authority, p.kind, n.start_day
 FROM need AS n
 JOIN part AS p ON p.identity_uid = n.uid
 WHERE p.presence <> 'gone' OR p.uid = n.uid;
+
+-- The parts of each log that may show a use of such an identity.
+CREATE TABLE part_need AS
+SELECT i.authority, i.kind, c.source, p.part
+FROM (SELECT DISTINCT authority, kind FROM place) AS i
+JOIN log_cover AS c ON c.authority = i.authority
+JOIN log_part AS p ON p.source = c.source
+WHERE NOT list_contains(p.not_for, i.kind);
+
+-- Days on which one log would have shown every use: all of its parts are known.
+CREATE TABLE telling_day AS
+SELECT DISTINCT authority, kind, day
+FROM (
+    SELECT n.authority, n.kind, d.day
+    FROM part_need AS n
+    JOIN part_day AS d ON d.authority = n.authority AND d.source = n.source AND d.part = n.part
+    JOIN (SELECT authority, kind, source, count(*) AS parts FROM part_need GROUP BY ALL) AS k
+        ON k.authority = n.authority AND k.kind = n.kind AND k.source = n.source
+    GROUP BY n.authority, n.kind, n.source, d.day
+    HAVING count(*) = any_value(k.parts)
+);
 
 -- Yesterday's events may still be under way: the day before yesterday is the last that is asked for.
 CREATE TABLE watched AS
 SELECT
     n.authority,
+    n.kind,
     n.start_day,
     any_value(a.today) - 1 - n.start_day AS needed_days,
     count(d.day) AS covered_days,
@@ -184,49 +260,95 @@ SELECT
     EXISTS (
         SELECT 1 FROM blind_day AS b WHERE b.authority = n.authority AND b.day >= n.start_day AND b.day < any_value(a.today) - 1
     ) AS refused
-FROM (SELECT DISTINCT authority, start_day FROM place) AS n
+FROM (SELECT DISTINCT authority, kind, start_day FROM place) AS n
 CROSS JOIN as_of AS a
 CROSS JOIN use_term AS u
-LEFT JOIN telling_day AS d ON d.authority = n.authority AND d.day >= n.start_day AND d.day < a.today - 1
-GROUP BY n.authority, n.start_day;
+LEFT JOIN telling_day AS d ON d.authority = n.authority AND d.kind = n.kind AND d.day >= n.start_day AND d.day < a.today - 1
+GROUP BY n.authority, n.kind, n.start_day;
+
+-- What to import or to declare: the parts of which days are missing, of the log that holds most.
+CREATE TABLE part_missing AS
+SELECT authority, kind, start_day, arg_max((missing, unseen, untold), (least_days, days, source)) AS lack
+FROM (
+    SELECT
+        authority,
+        kind,
+        start_day,
+        source,
+        min(days) AS least_days,
+        sum(days) AS days,
+        string_agg(source || ':' || part, ', ' ORDER BY part) FILTER (lacks) AS missing,
+        bool_or(lacks AND events = 0) AS unseen,
+        bool_or(lacks AND untold) AS untold
+    FROM (
+        SELECT
+            w.authority,
+            w.kind,
+            w.start_day,
+            n.source,
+            n.part,
+            count(d.day) AS days,
+            count(d.day) + any_value(u.hole_days) < any_value(w.needed_days) AS lacks,
+            count(e.day) AS events,
+            count(d.day) = 0 AND any_value(NOT p.shown OR o.regional) AS untold
+        FROM watched AS w
+        CROSS JOIN as_of AS a
+        CROSS JOIN use_term AS u
+        JOIN part_need AS n ON n.authority = w.authority AND n.kind = w.kind
+        JOIN log_part AS p ON p.source = n.source AND p.part = n.part
+        JOIN log_source AS o ON o.source = n.source
+        LEFT JOIN (
+            SELECT authority, source, part, day FROM part_event
+            UNION
+            SELECT authority, source, part, day FROM part_day
+        ) AS e ON e.authority = n.authority AND e.source = n.source AND e.part = n.part AND e.day >= w.start_day AND e.day < a.today - 1
+        LEFT JOIN part_day AS d ON d.authority = e.authority AND d.source = e.source AND d.part = e.part AND d.day = e.day
+        GROUP BY w.authority, w.kind, w.start_day, n.source, n.part
+    )
+    GROUP BY authority, kind, start_day, source
+)
+GROUP BY authority, kind, start_day;
 
 -- An identity is watched as well as it is where it is watched least.
 CREATE TABLE watch_of AS
 SELECT
     p.uid,
     any_value(w.start_day) AS start_day,
-    arg_min(p.authority, (w.enough, w.covered_days, p.authority)) AS authority,
+    arg_min(p.authority, (w.enough, w.covered_days, p.authority, p.kind)) AS authority,
     any_value(w.needed_days) AS needed_days,
     min(w.covered_days) AS covered_days,
     max(w.covered_days) > 0 AS somewhere,
     bool_and(w.enough) AS enough,
     bool_and(w.enough_of_policy) AS enough_of_policy,
     bool_or(w.refused) AS refused,
+    arg_min(m.lack, (w.enough, w.covered_days, p.authority, p.kind)) AS lack,
     CASE WHEN bool_and(w.last_day IS NOT NULL) THEN min(w.last_day) END AS last_day
 FROM place AS p
-JOIN watched AS w ON w.authority = p.authority AND w.start_day = p.start_day
+JOIN watched AS w ON w.authority = p.authority AND w.kind = p.kind AND w.start_day = p.start_day
+LEFT JOIN part_missing AS m ON m.authority = p.authority AND m.kind = p.kind AND m.start_day = p.start_day
 GROUP BY p.uid;
 
 -- Since when everything where an identity is to be found has been watched, to the last day of its logs, without more
 -- holes than are forgiven.
 CREATE TABLE watched_since AS
 WITH since AS (
-    SELECT authority, min(day) AS day
+    SELECT authority, kind, min(day) AS day
     FROM (
         SELECT
             authority,
+            kind,
             day,
-            max(day) OVER (PARTITION BY authority) - day + 1
-                - count(*) OVER (PARTITION BY authority ORDER BY day DESC) AS missing
+            max(day) OVER (PARTITION BY authority, kind) - day + 1
+                - count(*) OVER (PARTITION BY authority, kind ORDER BY day DESC) AS missing
         FROM telling_day
     )
     CROSS JOIN use_term
     WHERE missing <= hole_days
-    GROUP BY authority
+    GROUP BY authority, kind
 )
 SELECT p.uid, least(any_value(p.start_day), max(s.day)) AS day
 FROM place AS p
-JOIN since AS s ON s.authority = p.authority
+JOIN since AS s ON s.authority = p.authority AND s.kind = p.kind
 GROUP BY p.uid;
 
 -- ------------------------------------------------------------------ who was seen
@@ -264,7 +386,11 @@ LEFT JOIN held AS h ON h.uid = c.uid;
 -- not every credential it used is known.
 CREATE TABLE actor_use AS
 SELECT d.authority, d.actor_id, d.source, a.identity_uid, max(d.used_at) AS used_at
-FROM state_actor_day AS d
+FROM (
+    SELECT authority, actor_id, source, used_at FROM state_actor_day
+    UNION ALL
+    SELECT authority, actor_id, source, used_at FROM state_client_use
+) AS d
 LEFT JOIN fact_identity_alias AS a ON a.authority = d.authority AND a.native_id = d.actor_id
 GROUP BY ALL;
 
@@ -403,6 +529,20 @@ GROUP BY authority, source;
 CREATE VIEW fact_log_coverage AS
 SELECT
     c.*,
+    (
+        SELECT string_agg(e.part, ', ' ORDER BY e.part)
+        FROM (SELECT authority, source, part FROM part_event UNION SELECT authority, source, part FROM part_whole) AS e
+        WHERE e.authority = c.authority AND e.source = c.source AND e.part <> ''
+    ) AS parts,
+    (
+        SELECT string_agg(p.part, ', ' ORDER BY p.part)
+        FROM log_part AS p
+        WHERE p.source = c.source AND p.part <> '' AND NOT EXISTS (
+            SELECT 1
+            FROM (SELECT authority, source, part FROM part_event UNION SELECT authority, source, part FROM part_whole) AS e
+            WHERE e.authority = c.authority AND e.source = c.source AND e.part = p.part
+        )
+    ) AS missing_parts,
     w.problem
 FROM (
     SELECT authority, source, first_on, last_on, covered_days, hole_days, longest_hole_days, reads, data_events FROM log_cover

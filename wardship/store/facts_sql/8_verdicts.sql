@@ -23,6 +23,7 @@ SELECT
     w.start_day AS needed_from_on,
     w.needed_days,
     w.covered_days,
+    CASE WHEN NOT w.enough THEN w.lack[1] END AS missing,
     CASE
         WHEN s.use_state = 'used' AND s.last_used_at >= CAST(w.start_day AS TIMESTAMP) THEN 'used'
         WHEN s.known_since <= CAST(w.start_day AS TIMESTAMP) AND s.known_until_at >= CAST(a.today - 3 AS TIMESTAMP)
@@ -44,9 +45,11 @@ SELECT
             THEN 'id_not_exact'
         WHEN w.enough AND s.family = 'credential'
             AND s.identity_uid IN (SELECT identity_uid FROM nameless WHERE used_at >= CAST(w.start_day AS TIMESTAMP)) THEN 'credential_not_named'
-        WHEN w.refused THEN 'log_refused'
-        WHEN c.data_events = FALSE THEN 'data_events_off'
+        WHEN w.refused OR (w.lack[2] AND c.problem IS NOT NULL) THEN 'log_refused'
+        WHEN c.data_events = FALSE AND NOT w.enough THEN 'data_events_off'
         WHEN c.reads = FALSE THEN 'reads_not_logged'
+        WHEN w.lack[2] THEN 'part_not_read'
+        WHEN w.lack[3] THEN 'part_not_told'
         WHEN coalesce(c.covered_days, 0) > 0 THEN 'log_has_holes'
         ELSE 'watched_too_short'
     END AS reason,
