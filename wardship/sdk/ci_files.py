@@ -105,7 +105,6 @@ _ROLE = re.compile(r"\barn:aws[a-z-]{0,16}:iam::\d{12}:role/[\w+=,.@/-]{1,600}+(
 _SERVICE_ACCOUNT = re.compile(r"(?<![\w.}%-])[\w-]{5,63}@[a-z0-9.-]{0,80}?gserviceaccount\.com\b")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CLIENT_KEYS = ("arm_client_id", "azure_client_id", "client-id", "servicePrincipalId")
-_TENANT_KEYS = ("arm_tenant_id", "azure_tenant_id", "tenant-id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -197,9 +197,6 @@ class Http:
         """The JSON of a POST, None for an empty answer. `idempotent`: the system makes repeating harmless."""
         return self._json_or_none(self.request("POST", path, json=body, needs=needs, idempotent=idempotent))
 
-    def put_json(self, path: str, body: Any = None, *, needs: str = "") -> Any:
-        return self._json_or_none(self.request("PUT", path, json=body, needs=needs))
-
     def patch_json(self, path: str, body: Any, *, needs: str = "", idempotent: bool = True) -> Any:
         """The JSON of a PATCH that sets values (repeating it is harmless unless the caller says otherwise)."""
         return self._json_or_none(self.request("PATCH", path, json=body, needs=needs, idempotent=idempotent))

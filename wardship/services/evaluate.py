@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -531,10 +530,3 @@ def _close_orphans(
             writing.conn.execute(tables.finding_version.insert(), versions)
             writing.audit("findings.judged", "rule:removed", {"snapshot": snapshot.id, "closed": len(rows)})
     return len(left)
-
-
-def test_rule_file(path: Path) -> list[str]:
-    """What is wrong with a rule file: why it cannot be loaded, or which of its examples it judges wrongly."""
-    from wardship.services.rule_examples import problems_of
-
-    return problems_of(path)
