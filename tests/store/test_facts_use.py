@@ -30,6 +30,7 @@ UNIQUE = "AIDA" + "3" * 17
 PARTS = {
     "aws.cloudtrail": ("management-reads", "management-writes"),
     "entra.signin": ("interactiveUser", "nonInteractiveUser", "servicePrincipal"),
+    "github.audit": ("api", "git", "web"),
     "graph.activity": ("reads", "writes"),
 }
 
@@ -239,8 +240,14 @@ def test_a_log_without_reads_cannot_say_unused(estate: Estate) -> None:
     assert estate.verdict(estate.user) == ("insufficient", "reads_not_logged")
     estate.log(days(1, 1), reads=1, source="aws.custom")
     assert estate.verdict(estate.user) == ("insufficient", "part_not_read")  # switched on yesterday
-    assert estate.missing(estate.user) == "aws.custom:reads"
-    estate.log(days(120, 1), reads=1, source="aws.custom")
+    assert estate.missing(estate.user) == "aws.custom:reads, aws.custom:writes"
+
+
+def test_a_log_of_one_bucket_is_no_log_of_its_account(estate: Estate) -> None:
+    estate.log(days(120, 1), source="aws.s3access")
+    assert estate.verdict(estate.user) == ("insufficient", "part_not_told")
+    for part in ("reads", "writes"):
+        window(estate, NOW - timedelta(days=120), NOW, stream=part, source="aws.s3access")
     assert estate.verdict(estate.user) == ("unused", "not_used_in_time")
 
 
@@ -315,10 +322,12 @@ def test_data_events_of_one_service_say_nothing_of_another_s(estate: Estate) -> 
 
 
 def test_the_first_and_the_last_day_of_files_may_be_half_days(estate: Estate) -> None:
-    estate.log(days(90, 1), source="aws.custom")
-    assert estate.verdict(estate.user, hole_days=0) == ("insufficient", "log_has_holes")
-    estate.log(days(91, 91), source="aws.custom")
-    assert estate.verdict(estate.user, hole_days=0) == ("unused", "not_used_in_time")
+    put(estate.conn, "system", "github:acme", authority="github:acme", kind="github_organisation")
+    robot = put(estate.conn, "identity", "robot", authority="github:acme", created_at=OLD)
+    estate.log(days(90, 1), source="github.audit", account="acme")
+    assert estate.verdict(robot, hole_days=0) == ("insufficient", "log_has_holes")
+    estate.log(days(91, 91), source="github.audit", account="acme")
+    assert estate.verdict(robot, hole_days=0) == ("unused", "not_used_in_time")
 
 
 def test_a_rule_of_the_log_that_no_event_tells_needs_somebody_s_word(estate: Estate) -> None:

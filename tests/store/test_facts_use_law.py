@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.store.seed import put
-from tests.store.test_facts_use import ACCOUNT, AWS, OLD, TODAY, UNIQUE, Estate, days
+from tests.store.test_facts_use import OLD, TODAY, Estate, days
 from wardship.store.db import Database
 
 TENANT = "entra:t"
+ORGANISATION = "github:acme"
 Event = tuple[str, date, bool]  # part of the log, day, whether it is ours
 
 
@@ -59,10 +60,12 @@ def test_taking_files_away_makes_nobody_unused(database: Database, tmp_path: Pat
     estate = Estate(database, tmp_path)
     put(estate.conn, "system", TENANT, authority=TENANT, kind="entra_tenant")
     app = put(estate.conn, "identity", "sp", authority=TENANT, kind="oauth_app", created_at=OLD)
+    put(estate.conn, "system", ORGANISATION, authority=ORGANISATION, kind="github_organisation")
+    robot = put(estate.conn, "identity", "robot", authority=ORGANISATION, created_at=OLD)
     source, account, actor, subject, parts = (
         ("entra.signin", "t", (TENANT, "sp"), app, ["interactiveUser", "nonInteractiveUser", "servicePrincipal"])
         if seed % 2
-        else ("aws.custom", ACCOUNT, (AWS, UNIQUE), estate.user, ["reads", "writes"])
+        else ("github.audit", "acme", (ORGANISATION, "robot"), robot, ["api", "git", "web"])
     )
     log = events(dice, parts)
     before = verdicts(estate, source, account, actor, log)[subject]

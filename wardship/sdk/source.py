@@ -70,8 +70,12 @@ class LogPart:
     not_for: Sequence[IdentityKind] = ()  # identities that it cannot show
 
 
-DEFAULT_PARTS = (LogPart(name="reads", events="NOT mutating"), LogPart(name="writes", events="mutating"))
-"""Of a log without parts of its own that may or may not hold reads (`logs_reads` None)."""
+DEFAULT_PARTS = (
+    LogPart(name="reads", events="NOT mutating", shown=False),
+    LogPart(name="writes", events="mutating", shown=False),
+)
+"""Of a log without parts of its own that may or may not hold reads (`logs_reads` None). It may be of one bucket or one
+gateway of the system that it names: only somebody's word makes it the log of all use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
