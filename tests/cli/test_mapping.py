@@ -119,7 +119,7 @@ def talk(words: list[str], answers: str, folder: Path) -> tuple[int, str]:
 
 def test_on_a_terminal_it_asks_and_a_wrong_column_is_asked_again(accounts: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.yaml"
-    answers = ["legacy:app", "Legacy app", "prod", "robot", "y", "nonsense", "login", "", "", "-", ""]
+    answers = ["legacy:app", "Legacy app", "prod", "robot", "y", "nonsense", "login", "", "", "-", "", ""]
     code, shown = talk(["mapping", "new", str(accounts), "--out", str(out)], "\n".join([*answers, ""]), tmp_path)
     assert code == 0, shown
     assert "there is no column 'nonsense'" in shown
@@ -131,6 +131,16 @@ def test_on_a_terminal_it_asks_and_a_wrong_column_is_asked_again(accounts: Path,
     assert "complete: true" in text
     assert 'secret: "token"' in text
     assert "owners:" not in text  # the hyphen took it out
+
+
+def test_owner_and_last_use_are_asked_for_also_where_no_column_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("foo,bar,baz\nsvc_a,Ana,2026-11-01\nsvc_b,Bob,2026-11-02\n")
+    answers = ["", "", "", "", "", "", "bar", "baz", ""]
+    code, shown = talk(["mapping", "new", "list.csv", "--out", "m.yaml"], "\n".join(answers), tmp_path)
+    assert code == 0, shown
+    text = (tmp_path / "m.yaml").read_text(encoding="utf-8")
+    assert 'claim: "bar"' in text
+    assert 'last_used_at: "baz"' in text
 
 
 def test_an_answer_is_a_column_of_the_file(accounts: Path) -> None:

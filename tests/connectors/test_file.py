@@ -326,6 +326,13 @@ def test_a_missing_column_that_is_needed_refuses_the_file_and_another_is_counted
     assert list(files.drift.counts) == [("file.legacy.columns", "shape no column 'full name'")]
 
 
+@pytest.mark.parametrize(("content", "why"), [("", "empty"), ("\n", "empty"), ("user,kind\n", "no column 'login'")])
+def test_a_failed_export_is_no_list_of_nothing(tmp_path: Path, clock: Clock, content: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        imported(tmp_path, clock, "complete: true\nidentities: [{id: login}]\n", content)
+    assert read(imported(tmp_path, clock, "complete: true\nidentities: [{id: login}]\n", "login\n"))[1] == []
+
+
 def test_a_file_that_changes_while_it_is_read_is_begun_anew(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "data.csv"
     path.write_text("login\n" + "".join(f"s{n}\n" for n in range(1_200)))

@@ -16,6 +16,8 @@ from wardship.sdk.display import visible
 from wardship.sdk.i18n import N_, _, format_instant, format_number
 from wardship.sdk.words import word
 
+_ALWAYS_ASKED = ("owners.claim", "usage.last_used_at")  # what matters most, also where no column is called so
+
 
 def add_to(root: kit.Group) -> None:
     mapping = kit.group(
@@ -151,8 +153,8 @@ def _ask(draft: Any, answers: Any) -> Any:
     )
     whole = click.confirm(_("Does the file always hold everything that the system has?"), default=False)
     columns: dict[str, str] = {}
-    for where, column in answers.columns.items():
-        chosen = _column(draft, where, column)
+    for where in dict.fromkeys((*answers.columns, *_ALWAYS_ASKED)):
+        chosen = _column(draft, where, answers.columns.get(where, "-"))
         if chosen is not None:
             columns[where] = chosen
     return replace(

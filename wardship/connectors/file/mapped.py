@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wardship.connectors.file.dates import instant_in_name, instant_of
-from wardship.connectors.file.formats import TABULAR, Format, Row, is_row, open_rows
+from wardship.connectors.file.formats import TABULAR, Format, Row, column_names, is_row, open_rows
 from wardship.connectors.file.formats.row import is_broken, stamp_of
 from wardship.connectors.file.mapping import FileMapping
 from wardship.connectors.file.records import records_of, system_of
@@ -76,6 +76,21 @@ class MappedFiles:
                     self.columns_seen.update(dict.fromkeys(list(row.cells)[:2_000]))
                     picker = _Picker(self.mapping, row, self._connection, self._drift)
                 yield {"where": where, **picker.item(row.cells)}
+            if picker is None:
+                self._check_header(path)
+
+    def _check_header(self, path: Path | None) -> None:
+        """Raises NotVisible for a file without rows that is not even an empty list: a failed export says nothing."""
+        names = column_names(path, self.mapping.source)
+        if names is None or path is None:
+            return
+        if not names:
+            raise NotVisible(
+                _("%(path)s: empty, without even the names of columns") % {"path": path},
+                system="file",
+                advice=_("export it again; a list of nothing still has its header"),
+            )
+        _Picker(self.mapping, Row(where="header", cells=dict.fromkeys(names)), self._connection, self._drift)
 
     def parse(self, scope: Scope, item: Any) -> Iterable[Record]:
         del scope

@@ -14,7 +14,7 @@ from wardship.connectors.file.formats.row import TABULAR, Format, Row, SourceOpt
 if TYPE_CHECKING:
     from wardship.model.secret import Secret
 
-__all__ = ["TABULAR", "Format", "Row", "SourceOptions", "guess_format", "is_row", "open_rows"]
+__all__ = ["TABULAR", "Format", "Row", "SourceOptions", "column_names", "guess_format", "is_row", "open_rows"]
 
 
 def open_rows(path: Path | None, options: SourceOptions, *, url: Secret | None = None) -> Iterator[Row]:
@@ -53,3 +53,12 @@ def open_rows(path: Path | None, options: SourceOptions, *, url: Secret | None =
             from wardship.connectors.file.formats import sql
 
             return sql.sqlite_rows(path, options)
+
+
+def column_names(path: Path | None, options: SourceOptions) -> tuple[str, ...] | None:
+    """The names of the columns of a file that may have no rows; () without a header, None where that is no question."""
+    if path is None or options.format not in (Format.CSV, Format.TSV):
+        return None
+    from wardship.connectors.file.formats import delimited
+
+    return delimited.names(path, options)

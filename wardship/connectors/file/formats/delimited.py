@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,19 @@ _MAX_CELL_CHARS = 131_072
 
 def rows(path: Path, options: SourceOptions) -> Iterator[Row]:
     """One Row for each line that is not blank; a quoted cell may go over several lines."""
+    with _begun(path, options) as (reader, lines, header):
+        yield from _data(reader, lines, header)
+
+
+def names(path: Path, options: SourceOptions) -> tuple[str, ...]:
+    """The names of the columns; () for a file without a header."""
+    with _begun(path, options) as (_reader, _lines, header):
+        return header
+
+
+@contextlib.contextmanager
+def _begun(path: Path, options: SourceOptions) -> Iterator[tuple[Iterator[list[str]], Lines, tuple[str, ...]]]:
+    """What stands below the header, its lines, and the header."""
     with open_text(path, options.encoding) as stream:
         lines = Lines(stream)
         above = itertools.islice(lines, 0 if options.columns else max(options.header - 1, 0))
@@ -44,7 +58,7 @@ def rows(path: Path, options: SourceOptions) -> Iterator[Row]:
             raise unreadable(path, broken, _("say in the mapping which line holds the header")) from None
         if len(header) > MAX_COLUMNS:
             raise unreadable(path, _("over %(n)d columns") % {"n": MAX_COLUMNS}, _("check the delimiter"))
-        yield from _data(reader, lines, header)
+        yield reader, lines, header
 
 
 def _data(reader: Iterator[list[str]], lines: Lines, header: Sequence[str]) -> Iterator[Row]:
