@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 _JUDGE_EVERY_S = 5.0  # something to read meanwhile, without judging everything after every small system
+_READ_FOR_EACH_S_OF_JUDGING = 4.0  # of a large inventory everything is judged less often: at most a fifth goes into it
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 
 
@@ -199,7 +200,7 @@ def read_all(
     told: set[str] = set()
     outcomes: list[Outcome] = []
     asked = True
-    judged = time.monotonic()
+    judged, wait_s = time.monotonic(), _JUDGE_EVERY_S
     for place, one in enumerate(connections, 1):
         run.note(_("Reading %(name)s (%(connector)s) …") % {"name": one.name, "connector": one.connector})
         try:
@@ -211,11 +212,13 @@ def read_all(
         _clear(app)
         outcomes.append(outcome)
         tell_outcome(run, outcome)
-        if place == len(connections) or time.monotonic() - judged >= _JUDGE_EVERY_S:
+        if place == len(connections) or time.monotonic() - judged >= wait_s:
+            began = time.monotonic()
             app.progress(_("judging"))
             asked = judge_again(run, app)
             _clear(app)
             judged = time.monotonic()
+            wait_s = max(_JUDGE_EVERY_S, _READ_FOR_EACH_S_OF_JUDGING * (judged - began))
             _tell_new_findings(run, app, told)
     judge_events(run, app)
     return conclude(run, app, outcomes, asked=asked, fail_on=fail_on, gaps_planned=gaps_planned)

@@ -38,6 +38,7 @@ SOURCES: Mapping[str, str] = {"aws": "aws.cloudtrail", "entra": "entra.signin", 
 
 _REGION = "eu-west-1"
 _LATEST_DAYS = 2.0
+_SAMPLE = 8  # of the largest organisation every eighth job is logged, each as often as it runs
 _OFFICE, _SITE, _CLOUD = "192.0.2.{}", "198.51.100.{}", "203.0.113.{}"
 _STRANGER = "198.18.7.{}"
 _CALLS = (
@@ -149,7 +150,7 @@ def _times(
 
 
 def _aws(plan: Plan, world: AwsWorld, now: datetime, draw: random.Random) -> Iterator[tuple[datetime, Record]]:
-    scale = 8 if len(plan.users) > 1_000 else 1  # the largest organisation logs a sample
+    sample = _SAMPLE if len(plan.users) > 1_000 else 1
     with world.reading() as state:
         keys: dict[str, list[str]] = {}
         for key_id, key in state["keys"].items():
@@ -166,23 +167,27 @@ def _aws(plan: Plan, world: AwsWorld, now: datetime, draw: random.Random) -> Ite
                 if story := _STORIES.get(user.name):
                     yield from story(actor, now, draw)
                     continue
-                yield from _work(actor, number, now, life=(key.age_days, key.last_used_days), scale=scale, draw=draw)
+                if number % sample == 0:
+                    life = key.age_days, key.last_used_days
+                    yield from _work(actor, number // sample, now, life=life, draw=draw)
     for number, role in enumerate(plan.roles):
         if role.last_used_days is None:
             continue
         account = ACCOUNTS[role.account]
         actor = _Actor(account, role.name, roles[account, role.name], f"ASIASIM{number:013d}", role=True)
-        yield from _work(actor, number, now, life=(role.created_days, role.last_used_days), scale=scale, draw=draw)
+        if number % sample == 0:
+            life = role.created_days, role.last_used_days
+            yield from _work(actor, number // sample, now, life=life, draw=draw)
         if role.name == "deploy-production":
             yield from _storm(actor, now, draw)
 
 
 def _work(
-    actor: _Actor, number: int, now: datetime, *, life: tuple[float, float], scale: int, draw: random.Random
+    actor: _Actor, number: int, now: datetime, *, life: tuple[float, float], draw: random.Random
 ) -> Iterator[tuple[datetime, Record]]:
     """A job of its own: some every day, most every week, from one place with one program."""
     first, last = life
-    every = (1.0, 7.0, 7.0, 3.0)[number % 4] * scale
+    every = (1.0, 7.0, 7.0, 3.0)[number % 4]
     calls = [_CALLS[number % len(_CALLS)], _CALLS[(number + 3) % len(_CALLS)]]
     network, agent = (_OFFICE, _SITE, _CLOUD)[number % 3], _AGENTS[number % 3]
     for at in _times(now, first, last, every, draw):
@@ -263,7 +268,7 @@ _STORIES: Mapping[str, Callable[[_Actor, datetime, random.Random], Iterator[tupl
 
 
 def _entra(plan: Plan, tenant: EntraTenant, now: datetime, draw: random.Random) -> Iterator[tuple[datetime, Record]]:
-    scale = 8 if len(plan.apps) > 1_000 else 1
+    sample = _SAMPLE if len(plan.apps) > 1_000 else 1
     known = {row["displayName"]: row for row in tenant.sps.visible()}
     for number, app in enumerate(plan.apps):
         row = known.get(app.name)
@@ -278,10 +283,11 @@ def _entra(plan: Plan, tenant: EntraTenant, now: datetime, draw: random.Random) 
                 yield _sign_in(row, at, _SITE, draw)
             for hours in (20, 19):
                 yield _sign_in(row, now - timedelta(hours=hours), _STRANGER, draw)
-        elif app.sign_in_days is not None:
-            every = (1.0, 7.0, 7.0, 4.0)[number % 4] * scale
+        elif app.sign_in_days is not None and number % sample == 0:
+            place = number // sample
+            every = (1.0, 7.0, 7.0, 4.0)[place % 4]
             for at in _times(now, app.created_days, app.sign_in_days, every, draw):
-                yield _sign_in(row, at, (_OFFICE, _SITE, _CLOUD)[number % 3], draw, managed=app.kind == "managed")
+                yield _sign_in(row, at, (_OFFICE, _SITE, _CLOUD)[place % 3], draw, managed=app.kind == "managed")
 
 
 def _sign_in(
