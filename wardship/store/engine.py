@@ -113,12 +113,11 @@ class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
                     }
                 )
             )
-            files: list[str] = []
+            self._files: list[Path] = []
             for table in tables_of(shown):
-                paths = [str(path) for path in table.files]
-                files += paths
+                self._files += table.files
                 self._db.execute(f'CREATE VIEW "{table.name}" AS {duckdb_select(table)}')
-            self._db.execute(f"SET allowed_paths = [{', '.join(map(literal, files))}]")
+            self._db.execute(f"SET allowed_paths = [{', '.join(literal(str(one)) for one in self._files)}]")
             self._db.execute("SET enable_external_access = false")
             self._db.execute("SET lock_configuration = true")
             self._held = held.pop_all()
@@ -137,7 +136,8 @@ class DuckDbEngine(AbstractContextManager["DuckDbEngine"]):
             # What memory could not hold found no room on the disk; without these words, the question asks too much.
             full = isinstance(error, memory) and "failed to offload" in str(error)
             said = _("DuckDB: %(error)s") % {"error": first_line(error)}
-            if full or isinstance(error, read):
+            # A file that is gone is looked for as a folder, and that is forbidden.
+            if full or isinstance(error, read) or not all(one.exists() for one in self._files):
                 advice = _("see that the disk of the workspace can be read and has room; then run this again")
                 raise Hindered(said, system="duckdb", operation="query", advice=advice) from None
             raise Unavailable(said, system="duckdb", operation="query") from None
