@@ -199,6 +199,9 @@ def test_how_far_it_is_is_told_within_a_file(
     assert told == sorted(told)
     assert told[-1] == log.stat().st_size
     assert len({done for done in told if 0 < done < told[-1]}) >= 2
+    tried: list[int] = []
+    try_paths([log], source, folder=tmp_path, watch=lambda now: tried.append(now.done_bytes))
+    assert len({done for done in tried if 0 < done < told[-1]}) >= 2
 
 
 def test_a_projection_that_loses_rows_is_not_believed(ws: Workspace, tmp_path: Path) -> None:

@@ -209,7 +209,12 @@ def try_paths(
     sources = _sources(source)
     files, unreadable = log_files(paths, stdin or sys.stdin.buffer, folder)
     told, drift = Tried(broken=unreadable, empty=[one.name for one in files if not one.size_bytes]), DriftLog()
-    total, done = sum(one.size_bytes for one in files), 0
+    total, done, within = sum(one.size_bytes for one in files), 0, 0
+
+    def is_at(read_bytes: int) -> None:
+        nonlocal within
+        within = read_bytes
+
     for file in files:
         chosen = sources[0] if len(sources) == 1 else claimed_by(file.path, file.name, sources)
         if chosen is None:
@@ -218,13 +223,13 @@ def try_paths(
         told.files += 1
         told.sources[chosen.MANIFEST.name] += 1
         try:
-            for number, raw in enumerate(Records(file.path, file.name, chosen.MANIFEST.records)):
+            for number, raw in enumerate(Records(file.path, file.name, chosen.MANIFEST.records, watch=is_at)):
                 if watch is not None and number % 1_000 == 0:
-                    watch(Advance(done_bytes=done, total_bytes=total, files=told.files, events=told.events))
+                    watch(Advance(done_bytes=done + within, total_bytes=total, files=told.files, events=told.events))
                 _try(told, chosen, raw, drift)
         except Broken as error:
             told.broken.append((file.name, error.message))
-        done += file.size_bytes
+        done, within = done + file.size_bytes, 0
     told.drift.update(drift.counts)
     return told
 
