@@ -411,6 +411,16 @@ def test_a_key_is_not_unused_while_its_holder_s_events_name_no_key(estate: Estat
     assert estate.verdict(estate.key) == ("insufficient", "credential_not_named")
 
 
+def test_a_key_is_not_unused_while_the_log_names_one_in_another_way(estate: Estate) -> None:
+    """A log that tells the hash of a token and an inventory that knows its number mean perhaps the same one."""
+    estate.log(days(120, 1))
+    estate.data_events()
+    estate.did(on=TODAY - timedelta(days=5), key="AKIA" + "7" * 16)
+    assert estate.verdict(estate.key) == ("unused", "not_used_in_time")  # another key: ids of one kind
+    estate.did(on=TODAY - timedelta(days=5), key="hash-of-a-token")
+    assert estate.verdict(estate.key) == ("insufficient", "credential_not_named")
+
+
 def test_what_the_provider_says_is_not_weakened_by_an_old_log(estate: Estate) -> None:
     """A log that ends long ago says nothing about the time after it."""
     estate.log(days(300, 250))

@@ -447,11 +447,22 @@ WHERE used_at IS NOT NULL
 GROUP BY identity_uid;
 
 CREATE TABLE doubtful AS
+WITH unknown_id AS ( -- a credential that the inventory does not know: another one, or one of these by another kind of id
+    SELECT identity_uid, length(credential_id) AS characters, max(used_at) AS used_at
+    FROM seen
+    WHERE credential_id IS NOT NULL AND credential_uid IS NULL AND identity_uid IS NOT NULL AND used_at IS NOT NULL
+    GROUP BY ALL
+)
 SELECT uid, max(used_at) AS used_at
 FROM (
     SELECT uid, used_at FROM perhaps
     UNION ALL
     SELECT h.uid, n.used_at FROM held AS h JOIN nameless AS n ON n.identity_uid = h.identity_uid
+    UNION ALL
+    SELECT h.uid, x.used_at
+    FROM held AS h
+    JOIN unknown_id AS x ON x.identity_uid = h.identity_uid
+    ANTI JOIN credential_id AS c ON c.uid = h.uid AND length(c.credential_id) = x.characters
 )
 GROUP BY uid;
 

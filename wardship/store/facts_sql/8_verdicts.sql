@@ -44,7 +44,7 @@ SELECT
         WHEN w.enough AND s.subject_uid IN (SELECT uid FROM perhaps WHERE used_at >= CAST(w.start_day AS TIMESTAMP))
             THEN 'id_not_exact'
         WHEN w.enough AND s.family = 'credential'
-            AND s.identity_uid IN (SELECT identity_uid FROM nameless WHERE used_at >= CAST(w.start_day AS TIMESTAMP)) THEN 'credential_not_named'
+            AND s.subject_uid IN (SELECT uid FROM doubtful WHERE used_at >= CAST(w.start_day AS TIMESTAMP)) THEN 'credential_not_named'
         WHEN w.refused OR (w.lack[2] AND c.problem IS NOT NULL) THEN 'log_refused'
         WHEN c.data_events = FALSE AND NOT w.enough THEN 'data_events_off'
         WHEN c.reads = FALSE THEN 'reads_not_logged'
