@@ -71,10 +71,11 @@ def test_an_identity_without_findings_is_not_called_safe(demo: App) -> None:
         ({"reads": True, "data_events": None}, "none that came back in aws.cloudtrail from 2026-08-01"),
         ({"reads": False, "data_events": None}, "unknown; aws.cloudtrail from 2026-08-01"),
         ({"reads": True, "data_events": False}, "unknown; aws.cloudtrail from 2026-08-01"),
+        ({"reads": True, "missing_parts": "data"}, "unknown; aws.cloudtrail from 2026-08-01"),
     ],
 )
 def test_no_other_consumer_is_said_only_of_a_log_that_holds_every_use(
-    demo: App, tmp_path: Path, left_out: dict[str, bool | None], said: str
+    demo: App, tmp_path: Path, left_out: dict[str, bool | str | None], said: str
 ) -> None:
     log = {
         "authority": "aws:1", "source": "aws.cloudtrail", "first_on": date(2026, 8, 1), "last_on": date(2026, 11, 20),

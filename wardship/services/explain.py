@@ -378,7 +378,7 @@ def _others(detail: Detail) -> list[str]:
             "last": row["last_on"].isoformat(),
             "missing": format_number(row["hole_days"]),
         }
-        if row["reads"] is False or row["data_events"] is False:
+        if row["reads"] is False or row["data_events"] is False or row["missing_parts"]:
             text = _(
                 "other consumers: unknown; %(log)s from %(first)s to %(last)s (days missing: %(missing)s)"
                 " does not hold every use"
