@@ -59,7 +59,12 @@ def audited(ws: Workspace) -> dict[str, Any]:
 def test_an_alert_is_listed_with_what_is_known_and_what_is_not(ws: Workspace) -> None:
     with Facts(None) as facts:
         (row,) = alerts.rows(ws, facts)
-        assert (row["subject"], row["owner_name"], row["owner_state"], row["criticality"]) == ("robot", None, None, None)
+        assert (row["subject"], row["owner_name"], row["owner_state"], row["criticality"]) == (
+            "robot",
+            None,
+            None,
+            None,
+        )
         assert (row["title"], row["severity"], row["score"]) == ("Somebody did reads_things", "medium", 60)
         me = alerts.subjects_of(Subject(name="x", actors=(("aws:111111111111", "AIDA1"),)))
         assert len(list(alerts.rows(ws, facts, subjects=me))) == 1
