@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests.activities import write_activities
 from tests.analysis import estate_events
 from wardship.analysis import baseline
 from wardship.model.baseline import STATE
@@ -19,7 +21,13 @@ Rows = list[str]
 
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory) -> Table:
-    return estate_events.events(tmp_path_factory.mktemp("events"))
+    made = estate_events.events(tmp_path_factory.mktemp("events"))
+    signed_in = {
+        "time": "2026-11-02T08:00:00", "source": "entra.signin", "account": "t", "actor_authority": "entra:t",
+        "actor_id": "u-1", "actor_kind": "user", "detail": '{"app_id": "a-1"}',
+    }  # fmt: skip
+    more = write_activities(tmp_path_factory.mktemp("sign-ins") / "one.parquet", [signed_in])
+    return replace(made, files=[*made.files, more])
 
 
 @pytest.fixture(params=["spark", "clickhouse"])
