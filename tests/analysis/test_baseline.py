@@ -84,7 +84,9 @@ def test_events_are_counted_by_who_what_and_from_where(world: World) -> None:
     assert (day["first_at"].hour, day["last_at"].hour, day["used_at"].hour) == (9, 10, 9)
     (network,) = world.ask("SELECT * FROM actor_network")
     assert (network["src_network"], network["src_asn"], network["events"]) == ("203.0.113.0/24", 64500, 2)
-    (log,) = world.ask("SELECT sum(events) AS events, sum(reads) AS reads, sum(data_events) AS data_events FROM log_day")
+    (log,) = world.ask(
+        "SELECT sum(events) AS events, sum(reads) AS reads, sum(data_events) AS data_events FROM log_day"
+    )
     assert (log["events"], log["reads"], log["data_events"]) == (2, 1, 1)
     assert [row["hour_of_week"] for row in world.ask("SELECT * FROM actor_hour ORDER BY ALL")] == [129, 130]
 
