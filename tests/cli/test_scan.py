@@ -152,6 +152,19 @@ def test_a_rule_that_cannot_be_asked_is_named_and_the_rest_is_told(
         assert "Findings " in ran.out, "what the other rules found is told"
         assert "own: DuckDB: Conversion Error" in ran.err
         assert "wardship rules test" in ran.err
+    log = tmp_path / "trail.json"
+    event = {
+        "eventVersion": "1.08",
+        "eventID": "e1",
+        "eventTime": "2026-03-01T10:00:00Z",
+        "eventSource": "s3.amazonaws.com",
+        "eventName": "ListBuckets",
+        "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::123456789012:user/a", "accountId": "123456789012"},
+        "recipientAccountId": "123456789012",
+    }
+    log.write_text(json.dumps({"Records": [event]}), encoding="utf-8")
+    ran = run("telemetry", "import", "aws.cloudtrail", log, "-w", tmp_path / "ws")
+    assert "own: DuckDB: Conversion Error" in ran.err
 
 
 def test_why_an_import_read_nothing_is_said(run: Command, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def _add_import(telemetry: kit.Group) -> None:
                 windows = service.windows_of(source, authority, said[0], said[1], parts=parts, actor=app.actor)
                 done = service.load(app.workspace, paths, chosen, actor=app.actor, watch=_watch(line), windows=windows)
                 if learn:
-                    work.learn_events(app)
+                    work.learn_events(run, app)
                 else:
                     work.judge_events(run, app, line)
                 leaving, keep = service.leaving(app.workspace), app.workspace.settings.telemetry.keep_days

@@ -140,6 +140,7 @@ def judge_events(run: Run, app: App, progress: Callable[[str], None] | None = No
     done = refreshed.judged
     for problem in done.problems:
         run.warn(_("a detection could not be asked: %(what)s") % {"what": visible(problem)})
+    tell_unasked(run, refreshed.unasked)
     if done.opened or done.changed:
         run.note(
             _("%(opened)s new alerts, %(changed)s that grew: `wardship alerts list`")
@@ -152,12 +153,12 @@ def judge_events(run: Run, app: App, progress: Callable[[str], None] | None = No
         )
 
 
-def learn_events(app: App) -> None:
+def learn_events(run: Run, app: App) -> None:
     """Takes what was just imported as what is usual, and brings the facts up to date."""
-    from wardship.services import evaluate, telemetry_refresh
+    from wardship.services import telemetry_refresh
 
     telemetry_refresh.learn(app.workspace, actor=app.actor)
-    evaluate.again(app.workspace, actor=app.actor)
+    judge_again(run, app)
 
 
 def read_demo_logs(run: Run, app: App, logs: Sequence[DemoLog]) -> None:

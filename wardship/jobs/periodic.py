@@ -46,8 +46,11 @@ def handlers(ws: Workspace) -> dict[str, Handler]:
         from wardship.services import telemetry_refresh  # heavy, and every command comes by here
 
         context.check()
-        for problem in telemetry_refresh.refresh(ws, actor="worker").judged.problems:
+        refreshed = telemetry_refresh.refresh(ws, actor="worker")
+        for problem in refreshed.judged.problems:
             _log.warning("telemetry.detection_not_asked", problem=problem)
+        for problem in refreshed.unasked:
+            _log.warning("rules.not_asked", problem=problem)
 
     return {
         "audit.checkpoint": sign,

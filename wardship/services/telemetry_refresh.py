@@ -31,12 +31,13 @@ _OWED = ".owed"  # in the folder of the facts: they are to be written anew
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refreshed:
     """What a refresh did. `state` is the last batch that counts in the state of use; `old` are new events of days that
-    are too long ago for an alert."""
+    are too long ago for an alert; `unasked` say which rules could not be asked when the facts were written."""
 
     judged: Judged = field(default_factory=Judged)
     old: int = 0
     state: int = 0
     facts: bool = False  # whether the facts were written anew
+    unasked: Sequence[str] = ()
 
 
 def refresh(
@@ -60,12 +61,12 @@ def refresh(
                 progress(_("judging events, %(n)d of %(all)d") % {"n": number, "all": len(todo)})
             judged.add(detect.judge(ws, batches, actor=actor, lease=lease, detections=detections, policy=policy))
             state = usage.refresh(ws, until=batches[-1]).batch
-    since = _owed_since(ws) if facts else None
+    since, unasked = _owed_since(ws) if facts else None, []
     if since is not None:
-        evaluate.again(ws, actor=actor)
+        unasked = evaluate.again(ws, actor=actor).problems
         if _owed_since(ws) == since:
             (ws.facts / _OWED).unlink(missing_ok=True)
-    return Refreshed(judged=judged, old=old, state=state, facts=since is not None)
+    return Refreshed(judged=judged, old=old, state=state, facts=since is not None, unasked=unasked)
 
 
 def _owed_since(ws: Workspace) -> int | None:
