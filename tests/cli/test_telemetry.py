@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests import lake
 from tests.cli.conftest import Command
 from tests.conftest import NOW
+from wardship.store import telemetry_tables
 from wardship.store.workspace import Workspace
 
 
@@ -63,6 +66,30 @@ def test_what_is_complete_is_said_in_full_or_not_at_all(run: Command, log: Path)
     done = run("telemetry", "import", "aws.cloudtrail", log, *words, "--complete-to", "2026-11-02", "-w", "w")
     assert done.code == 3
     assert run("telemetry", "import", "auto", log, *words, "--complete-to", "2026-11-02", "-w", "w").code == 2
+
+
+def test_what_was_read_is_declared_whole_afterwards_and_that_is_taken_back(run: Command, log: Path) -> None:
+    said = ("telemetry", "declare", "aws.cloudtrail", "--authority", "aws:111111111111", "--part", "data", "-w", "w")
+    span = ("--complete-from", "2026-11-01", "--complete-to", "2026-11-02")
+    run("init", "-w", "w")
+    unread = run(*said, *span)
+    assert unread.code == 2
+    assert "nothing of aws.cloudtrail was read for that time" in unread.err
+    run("telemetry", "import", "aws.cloudtrail", log, "-w", "w")
+    assert "Declarations recorded: 1" in run(*said, *span).out
+    assert [(one.stream, one.complete) for one in windows()] == [("data", True)]
+    assert run(*said, *span, "--withdraw").code == 2
+    assert run(*said).code == 2
+    assert run(*said, "--part", "no such", *span).code == 2
+    assert "Declarations taken back: 1" in run(*said, "--withdraw").out
+    assert windows() == []
+    actions = [row["action"] for row in json.loads(run("audit", "log", "-w", "w", "-o", "json").out)]
+    assert {"telemetry.declared", "telemetry.withdrawn"} <= set(actions)
+
+
+def windows() -> list[sa.Row[Any]]:
+    with Workspace.open(Path("w"), clock=lambda: NOW) as ws, ws.db.read() as conn:
+        return list(conn.execute(sa.select(telemetry_tables.telemetry_window)))
 
 
 def test_unknown_files_and_sources_are_said(run: Command, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ _DECLARED = (
     "wardship telemetry import aws.cloudtrail oct/"
     " --authority aws:123456789012 --complete-from 2026-10-01 --complete-to 2026-11-01"
 )
+_SAYS = "wardship telemetry declare aws.cloudtrail --authority aws:123456789012 --part data"
 _SHOWN = 10  # files and reasons of each kind
 
 
@@ -39,6 +40,7 @@ def add_to(root: kit.Group) -> None:
         ),
     )
     _add_import(telemetry)
+    _add_declare(telemetry)
     telemetry_sync.add_to(telemetry)
     _add_lists(telemetry)
     _add_upkeep(telemetry)
@@ -128,6 +130,58 @@ def _add_import(telemetry: kit.Group) -> None:
             )
             run.warn(_("Next: %(advice)s") % {"advice": _("raise telemetry.keep_days in workspace.yaml to keep them")})
         return _tell_imported(run, done)
+
+
+def _add_declare(telemetry: kit.Group) -> None:
+    @kit.command(
+        telemetry,
+        "declare",
+        help=N_("Say in your own name that a log which was read is whole for some time; or take that back."),
+        examples=(
+            f"{_SAYS} --complete-from 2026-08-01 --complete-to 2026-11-22",
+            f"{_SAYS} --withdraw",
+        ),
+    )
+    @kit.argument("source", help=N_("Name of the log (see `wardship telemetry sources`)."))
+    @kit.option("--authority", required=True, metavar=N_("SYSTEM"), help=N_("Whose log it is."))
+    @kit.option("--complete-from", metavar=N_("DATE"), help=N_("It holds everything from here on."))
+    @kit.option("--complete-to", metavar=N_("DATE"), help=N_("It holds everything before this instant."))
+    @kit.option(
+        "--part",
+        "parts",
+        multiple=True,
+        metavar=N_("PART"),
+        help=N_("Only this part of the log, for example data; may be given several times."),
+    )
+    @kit.option("--withdraw", is_flag=True, help=N_("Take back what was declared of it, for every time."))
+    def declare(  # noqa: PLR0917 - one argument an option
+        run: Run,
+        source: str,
+        authority: str,
+        complete_from: str | None,
+        complete_to: str | None,
+        parts: tuple[str, ...],
+        *,
+        withdraw: bool,
+    ) -> None:
+        from wardship.services import telemetry as service
+
+        said = [None if text is None else service.instant(text) for text in (complete_from, complete_to)]
+        if withdraw and any(said):
+            raise click.UsageError(_("--withdraw takes back every time: leave --complete-from and --complete-to out"))
+        if not withdraw and not all(said):
+            raise click.UsageError(_("a declaration needs --complete-from and --complete-to"))
+        with work.opened(run) as app:
+            if withdraw:
+                done = service.withdraw(app.workspace, source, authority, parts, actor=app.actor)
+            else:
+                windows = service.windows_of(source, authority, said[0], said[1], parts=parts, actor=app.actor)
+                service.declare(app.workspace, windows, actor=app.actor)
+                done = len(windows)
+            work.judge_again(run, app)
+        text = _("Declarations taken back: %(n)s") if withdraw else _("Declarations recorded: %(n)s")
+        run.say(text % {"n": format_number(done)})
+        run.note(_("What it changes: `wardship telemetry coverage` and `wardship unused`"))
 
 
 def _add_lists(telemetry: kit.Group) -> None:

@@ -162,6 +162,32 @@ def windows_of(
     ]
 
 
+def declare(ws: Workspace, windows: Sequence[Window], *, actor: str) -> None:
+    """Records somebody's word on a log that was read before, live or from files.
+
+    Raises ConfigError, and records nothing, where no event of the log lies in the time: silence proves nothing then.
+    """
+    for one in windows:
+        if not telemetry.live_files(ws.db, sources=[one.source], since=one.start_at, until=one.end_at):
+            raise ConfigError(
+                _("nothing of %(source)s was read for that time") % {"source": one.source},
+                advice=_("read it first, with `wardship telemetry import` or `wardship telemetry sync`"),
+            )
+    for one in windows:
+        importer.declare(ws, one, actor=actor)
+
+
+def withdraw(ws: Workspace, source: str, authority: str, parts: Sequence[str], *, actor: str) -> int:
+    """Takes back what people declared of these parts of a log, of the whole log where none is named. Returns how many
+    words there were. Raises ConfigError for a log that is not known."""
+    name = registry.source(source).MANIFEST.name
+    with ws.db.write(actor) as write:
+        done = telemetry.withdraw(write, name, authority, parts or [""])
+        said = {"authority": authority, "parts": list(parts), "words": done}
+        write.audit("telemetry.withdrawn", f"telemetry:{name}", said)
+    return done
+
+
 def replay(ws: Workspace, *, actor: str, input_id: int | None = None, source: str | None = None) -> Replayed:
     """Tries the unreadable records again, those of one input or all; as what they were taken for, or as `source`.
 

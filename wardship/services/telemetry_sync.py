@@ -237,7 +237,7 @@ class _Log:
             end_at=until,
             complete=outcome.problem is None,
             problem=outcome.missing or outcome.problem,
-            said_by="sync",
+            said_by=telemetry.LIVE,
         )
         telemetry.declare(write, window)
 

@@ -141,6 +141,10 @@ class Unreadable:
     id: int = 0
 
 
+LIVE = "sync"
+"""Says of a window that it was read through the system's own interface."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """Somebody's word that the log of `authority` is complete in [start_at, end_at); or why it was refused."""
@@ -152,7 +156,7 @@ class Window:
     end_at: datetime
     complete: bool = True
     problem: str | None = None
-    said_by: str
+    said_by: str  # who, or LIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,6 +398,17 @@ def _advance(conn: Connection, step: Step, at: datetime) -> None:
         values |= {"position": step.position, "state": step.state, "problem": step.problem}
         values["finished_at"] = at if step.state != "reading" else None
     conn.execute(sa.update(_inputs).where(table.id == step.input).values(values))
+
+
+def withdraw(write: Write, source: str, authority: str, streams: Sequence[str]) -> int:
+    """Takes back what people declared of these streams of a log; what was read live stays. Returns how many words."""
+    theirs = (
+        _windows.c.source == source,
+        _windows.c.authority == authority,
+        _windows.c.stream.in_(streams),
+        _windows.c.said_by != LIVE,
+    )
+    return write.conn.execute(sa.delete(_windows).where(*theirs)).rowcount
 
 
 def declare(write: Write, window: Window) -> None:

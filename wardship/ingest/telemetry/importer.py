@@ -123,7 +123,12 @@ def declare(ws: Workspace, window: Window, *, actor: str) -> None:
         write.audit(
             "telemetry.declared",
             f"telemetry:{window.source}",
-            {"authority": window.authority, "from": window.start_at.isoformat(), "to": window.end_at.isoformat()},
+            {
+                "authority": window.authority,
+                "part": window.stream,
+                "from": window.start_at.isoformat(),
+                "to": window.end_at.isoformat(),
+            },
         )
 
 
