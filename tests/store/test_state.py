@@ -357,7 +357,7 @@ def _killed(ws: Workspace, clock: Clock, tmp_path: Path, every: int) -> None:
         after = said(usage.current(whole))
     assert after != before
     seen = set()
-    for edge in range(1, edges + 1, every):
+    for edge in sorted({*range(1, edges + 1, every), edges}):
         shutil.copytree(ws.path, tmp_path / "killed")
         assert _run(tmp_path / "killed", edge).returncode == -9
         with Workspace.open(tmp_path / "killed", clock=clock) as left:
