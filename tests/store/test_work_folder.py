@@ -26,8 +26,8 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from wardship.store.engine import DuckDbEngine
-engine = DuckDbEngine([], memory_limit="32MB", spill=Path(sys.argv[1]))
-for row in engine.query("SELECT md5(range::VARCHAR) AS m FROM range(3000000) ORDER BY m", {}):
+engine = DuckDbEngine([], memory_limit="128MB", spill=Path(sys.argv[1]))
+for row in engine.query("SELECT md5(range::VARCHAR) AS m FROM range(6000000) ORDER BY m", {}):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
