@@ -83,6 +83,9 @@ def test_what_was_read_is_declared_whole_afterwards_and_that_is_taken_back(run: 
     assert run(*said, "--part", "no such", *span).code == 2
     assert "Declarations taken back: 1" in run(*said, "--withdraw").out
     assert windows() == []
+    nothing = run(*said, "--withdraw")
+    assert nothing.code == 2
+    assert "nothing was declared" in nothing.err
     actions = [row["action"] for row in json.loads(run("audit", "log", "-w", "w", "-o", "json").out)]
     assert {"telemetry.declared", "telemetry.withdrawn"} <= set(actions)
 

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import NOW
 from wardship.app import App
 from wardship.model.activity import Activity
-from wardship.model.errors import MissingScope, NotVisible
+from wardship.model.errors import MissingScope, NotVisible, UnexpectedResponse
 from wardship.sdk.clock import SimClock
 from wardship.sdk.connector import Connection, DriftLog
 from wardship.sdk.registry import source
@@ -170,6 +170,13 @@ def test_what_expired_since_it_was_listed_is_named_and_the_rest_is_read(tenant: 
     pages = list(log.fetch(stream, NOW - DAY, NOW))
     assert [item["Id"] for page in pages for item in page.items] == ["there"]
     assert [one.reason for page in pages for one in page.problems] == ["not_visible"]
+
+
+def test_content_that_is_listed_without_its_address_is_not_passed_over(tenant: EntraTenant) -> None:
+    pack(tenant, DIRECTORY, NOW - timedelta(hours=1), office_event(tenant, NOW, "x"))
+    tenant.audit_content[DIRECTORY][0]["contentUri"] = None
+    with pytest.raises(UnexpectedResponse, match="without its address"):
+        read("m365.audit", m365(tenant), DIRECTORY, NOW - DAY, NOW)
 
 
 def test_content_without_a_subscription_a_right_or_a_reachable_api_is_told_apart(tenant: EntraTenant) -> None:

@@ -179,10 +179,16 @@ def declare(ws: Workspace, windows: Sequence[Window], *, actor: str) -> None:
 
 def withdraw(ws: Workspace, source: str, authority: str, parts: Sequence[str], *, actor: str) -> int:
     """Takes back what people declared of these parts of a log, of the whole log where none is named. Returns how many
-    words there were. Raises ConfigError for a log that is not known."""
+    words there were. Raises ConfigError for a log that is not known, and where nobody declared anything of it."""
     name = registry.source(source).MANIFEST.name
     with ws.db.write(actor) as write:
         done = telemetry.withdraw(write, name, authority, parts or [""])
+        if not done:
+            raise ConfigError(
+                _("nothing was declared of %(source)s of %(authority)s")
+                % {"source": name, "authority": authority[:100]},
+                advice=_("write --authority and each --part as they were declared; `wardship audit log` shows them"),
+            )
         said = {"authority": authority, "parts": list(parts), "words": done}
         write.audit("telemetry.withdrawn", f"telemetry:{name}", said)
     return done

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from wardship.model.errors import ConnectorError, NotVisible, RateLimited
+from wardship.model.errors import ConnectorError, NotVisible, RateLimited, UnexpectedResponse
 from wardship.model.scan import Problem, RawPage
 from wardship.sdk import registry
 from wardship.sdk.connector import CallStats, Connection
@@ -73,8 +73,7 @@ class UnifiedAuditLog:
         for page in self._http().follow(
             f"{feed}/subscriptions/content", asked, paging=HeaderUrl("NextPageUri"), needs=_NEEDS
         ):
-            uris = [one.get("contentUri") for one in page.items if isinstance(one, dict)]
-            yield from self._http().map(self._blob, [uri for uri in uris if isinstance(uri, str)])
+            yield from self._http().map(self._blob, [_uri(one) for one in page.items])
 
     def _blob(self, uri: str) -> RawPage:
         """One blob's events; where it has expired since it was listed, that it is missing."""
@@ -88,6 +87,14 @@ class UnifiedAuditLog:
         if self._opened is None:
             self._opened = self._session.office(_classify)
         return self._opened
+
+
+def _uri(blob: Any) -> str:
+    """Where a listed blob is. Raises UnexpectedResponse: one that is passed over would be events that nobody misses."""
+    uri = blob.get("contentUri") if isinstance(blob, dict) else None
+    if not isinstance(uri, str):
+        raise UnexpectedResponse(_("audit content was listed without its address"), operation="page")
+    return uri
 
 
 def _classify(refusal: Refusal) -> ConnectorError | None:
