@@ -11,7 +11,7 @@ policies and permission lists only whom they let in. `_aws_projection` says the 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wardship.model.access import CredentialType
@@ -19,9 +19,7 @@ from wardship.model.activity import Activity, ActivityClass, ActorKind, Outcome,
 from wardship.model.errors import DataError
 from wardship.model.identity import MAX_ID_CHARS
 from wardship.sdk.connector import BlindSpot, Drift, Evidence, Permission
-from wardship.sdk.fields import clean
 from wardship.sdk.i18n import N_
-from wardship.sdk.redact import without_queries
 from wardship.sdk.source import KEPT_BY_ITS_OWNER, LogPart, SourceManifest
 from wardship.sources._aws_calls import (
     CLASSES,
@@ -34,6 +32,7 @@ from wardship.sources._aws_calls import (
     SETTINGS,
     SHARING,
 )
+from wardship.sources._aws_let_in import ANYBODY, collected, let_in, text_of, texts_of, within
 from wardship.sources._aws_projection import PROJECTION, RAW
 from wardship.sources._record import instant, respelled
 
@@ -139,17 +138,17 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
         return (_insight(event),)
     parameters = _object(event, "requestParameters", drift)
     identity = _object(event, "userIdentity", drift)
-    operation = _text(event.get("eventName"))
+    operation = text_of(event.get("eventName"))
     if operation is None:
         raise DataError("the event has no eventName")
-    service = _text(event.get("eventSource")) or ""
+    service = text_of(event.get("eventSource")) or ""
     actor = _actor(identity, event, drift)
     resource_type, resource_id, resource_name = _resource(event, service, parameters, drift)
     outcome, code = _outcome(event)
-    account = _text(event.get("recipientAccountId")) or _text(identity.get("accountId"))
+    account = text_of(event.get("recipientAccountId")) or text_of(identity.get("accountId"))
     return (
         Activity(
-            uid=_text(event.get("eventID")),
+            uid=text_of(event.get("eventID")),
             time=instant(event, "eventTime", "@timestamp"),
             service=service,
             operation=operation,
@@ -160,9 +159,9 @@ def parse(record: dict[str, Any], drift: Drift) -> Iterable[Activity]:
             resource_id=resource_id,
             resource_name=resource_name,
             account=account,
-            region=_text(event.get("awsRegion")),
-            src_ip=_text(event.get("sourceIPAddress")),
-            user_agent=_text(event.get("userAgent")),
+            region=text_of(event.get("awsRegion")),
+            src_ip=text_of(event.get("sourceIPAddress")),
+            user_agent=text_of(event.get("userAgent")),
             outcome=outcome,
             outcome_code=code,
             detail=_detail(event, identity, parameters, account),
@@ -211,18 +210,8 @@ def _cell(value: Any) -> Any:
     return None if value in ("", "null") else value
 
 
-def _text(value: Any) -> str | None:
-    """What stands in the place of one text, addresses in it without their queries; a number or a flag as JSON writes
-    it; None for "", for what is no text, and for a number of thousands of digits."""
-    if isinstance(value, str):
-        return without_queries(clean(value)) or None
-    if isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= 10_000):
-        return json.dumps(value)
-    return None
-
-
 def _flag(value: Any) -> bool | None:
-    return {"true": True, "false": False}.get(_text(value) or "")
+    return {"true": True, "false": False}.get(text_of(value) or "")
 
 
 def _negated(value: bool | None) -> bool | None:
@@ -239,24 +228,18 @@ def _object(parent: Mapping[str, Any], name: str, drift: Drift) -> dict[str, Any
     return {}
 
 
-def _within(value: Any, *path: str) -> Any:
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
-
-
 # ------------------------------------------------------------------ who
 
 
 def _actor(identity: Mapping[str, Any], event: Mapping[str, Any], drift: Drift) -> dict[str, Any]:
     """The columns of who acted, and with what."""
-    kind = _text(identity.get("type"))
-    issuer = _within(identity, "sessionContext", "sessionIssuer")
+    kind = text_of(identity.get("type"))
+    issuer = within(identity, "sessionContext", "sessionIssuer")
     issuer = issuer if isinstance(issuer, dict) else {}
-    principal, _, tail = (_text(identity.get("principalId")) or "").partition(":")
-    arn = _text(identity.get("arn"))
-    account = _text(identity.get("accountId")) or _text(event.get("recipientAccountId"))
-    name = _text(identity.get("userName"))
+    principal, _, tail = (text_of(identity.get("principalId")) or "").partition(":")
+    arn = text_of(identity.get("arn"))
+    account = text_of(identity.get("accountId")) or text_of(event.get("recipientAccountId"))
+    name = text_of(identity.get("userName"))
     found: dict[str, Any] = {
         "actor_kind": ActorKind.UNKNOWN,
         "session": None,
@@ -268,10 +251,10 @@ def _actor(identity: Mapping[str, Any], event: Mapping[str, Any], drift: Drift) 
         found |= {"actor_kind": ActorKind.USER, "actor_name": name or _last(arn)}
     elif kind == "AssumedRole":
         parts = (arn or "").split("/")
-        actor_id = principal or _text(issuer.get("principalId")) or _text(issuer.get("arn")) or arn
+        actor_id = principal or text_of(issuer.get("principalId")) or text_of(issuer.get("arn")) or arn
         found |= {
             "actor_kind": ActorKind.ROLE,
-            "actor_name": _text(issuer.get("userName")) or (parts[1] if len(parts) > 1 else None),
+            "actor_name": text_of(issuer.get("userName")) or (parts[1] if len(parts) > 1 else None),
             "session": tail or (parts[2] if len(parts) > 2 else None),
         }
     elif kind == "Root":
@@ -280,24 +263,24 @@ def _actor(identity: Mapping[str, Any], event: Mapping[str, Any], drift: Drift) 
         found |= {"actor_kind": ActorKind.ROOT, "actor_name": "root"}
     elif kind == "FederatedUser":
         # It acts with what its issuer, an IAM user, may do: the user is who answers for it.
-        actor_id = _text(issuer.get("principalId")) or actor_id
+        actor_id = text_of(issuer.get("principalId")) or actor_id
         found |= {
             "actor_kind": ActorKind.USER,
-            "actor_name": _text(issuer.get("userName")) or _last(arn),
+            "actor_name": text_of(issuer.get("userName")) or _last(arn),
             "session": tail or _last(arn),
         }
     elif kind == "AWSAccount":
         return found | _of_another_account(principal, tail, account, name)
     elif kind == "AWSService" or (kind is None and identity.get("invokedBy") and not principal):
-        actor_id = _text(identity.get("invokedBy"))
+        actor_id = text_of(identity.get("invokedBy"))
         found |= {"actor_kind": ActorKind.PROVIDER_SERVICE, "actor_name": actor_id}
         actor_id = f"service:{actor_id}" if actor_id else None
     elif kind == "WebIdentityUser":
         actor_id = name or principal or None
         found |= {"actor_kind": ActorKind.WORKLOAD, "actor_name": name}
     elif kind in _PERSON_KINDS:
-        store = _text(_within(identity, "onBehalfOf", "identityStoreArn"))
-        person = _text(_within(identity, "onBehalfOf", "userId"))
+        store = text_of(within(identity, "onBehalfOf", "identityStoreArn"))
+        person = text_of(within(identity, "onBehalfOf", "userId"))
         found |= {"actor_kind": ActorKind.USER, "actor_name": name or person}
         actor_id = person or actor_id or name
         if store and person:
@@ -338,21 +321,21 @@ def _behalf(identity: Mapping[str, Any]) -> str | None:
     """For whom: the source identity that a role session carries, else the person of IAM Identity Center, else the
     subject of the token that opened the session."""
     session = identity.get("sessionContext")
-    found = _text(_within(session, "sourceIdentity")) or _text(_within(identity, "onBehalfOf", "userId"))
+    found = text_of(within(session, "sourceIdentity")) or text_of(within(identity, "onBehalfOf", "userId"))
     if found:
         return found
-    attributes = _within(session, "webIdFederationData", "attributes")
+    attributes = within(session, "webIdFederationData", "attributes")
     if isinstance(attributes, dict):
-        return next((_text(value) for name, value in attributes.items() if name.endswith(":sub")), None)
+        return next((text_of(value) for name, value in attributes.items() if name.endswith(":sub")), None)
     return None
 
 
 def _credential(identity: Mapping[str, Any], event: Mapping[str, Any], kind: str | None) -> dict[str, Any]:
-    key = _text(identity.get("accessKeyId"))
+    key = text_of(identity.get("accessKeyId"))
     if key:
         of_key = {"AKIA": CredentialType.ACCESS_KEY, "ASIA": CredentialType.TOKEN}.get(key[:4])
         return {"credential_id": key, "credential_type": of_key.value if of_key else None}
-    token = _text(identity.get("credentialId"))
+    token = text_of(identity.get("credentialId"))
     if token:
         return {"credential_id": token, "credential_type": CredentialType.TOKEN.value}
     if event.get("eventName") == "ConsoleLogin" and kind in ("IAMUser", "Root"):
@@ -367,7 +350,7 @@ def _interactive(event: Mapping[str, Any]) -> bool | None:
         "AwsConsoleAction",
     ):
         return True
-    return True if (_text(event.get("userAgent")) or "").startswith(CONSOLE_AGENTS) else None
+    return True if (text_of(event.get("userAgent")) or "").startswith(CONSOLE_AGENTS) else None
 
 
 # ------------------------------------------------------------------ what
@@ -385,8 +368,8 @@ def _class(event: Mapping[str, Any], service: str, operation: str) -> ActivityCl
 
 
 def _outcome(event: Mapping[str, Any]) -> tuple[Outcome, str | None]:
-    code = _text(event.get("errorCode"))
-    if code or _text(event.get("errorMessage")):
+    code = text_of(event.get("errorCode"))
+    if code or text_of(event.get("errorMessage")):
         return Outcome.FAILURE, code
     answer = event.get("responseElements")
     if isinstance(answer, dict) and event.get("eventName") in OUTCOME_KEYS:
@@ -404,18 +387,18 @@ def _resource(
     if listed is not None and not isinstance(listed, list):
         drift.unexpected_shape("cloudtrail.resources", type(listed).__name__)
     for one in listed[:3] if isinstance(listed, list) else []:
-        if isinstance(one, dict) and (arn := _text(one.get("ARN")) or _text(one.get("arn"))):
-            return _text(one.get("type")), arn, None
-    bucket = _text(parameters.get("bucketName"))
+        if isinstance(one, dict) and (arn := text_of(one.get("ARN")) or text_of(one.get("arn"))):
+            return text_of(one.get("type")), arn, None
+    bucket = text_of(parameters.get("bucketName"))
     if service == S3 and bucket:
-        region = _text(event.get("awsRegion")) or ""
+        region = text_of(event.get("awsRegion")) or ""
         partition = "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
-        key = _text(parameters.get("key"))
+        key = text_of(parameters.get("key"))
         if key:
             return "AWS::S3::Object", f"arn:{partition}:s3:::{bucket}/{key}", key
         return "AWS::S3::Bucket", f"arn:{partition}:s3:::{bucket}", bucket
     for name, kind in RESOURCES.get(service, ()):
-        if found := _text(parameters.get(name)):
+        if found := text_of(parameters.get(name)):
             return kind, found, found
     return None, None, None
 
@@ -427,15 +410,15 @@ def _detail(
     event: Mapping[str, Any], identity: Mapping[str, Any], parameters: Mapping[str, Any], account: str | None
 ) -> dict[str, Any]:
     """Public names and ids, and whom a change let in. Never a whole parameter, never a text of an error."""
-    caller = _text(identity.get("accountId"))
+    caller = text_of(identity.get("accountId"))
     found: dict[str, Any] = {
-        "event_type": _other_than(_text(event.get("eventType")), "AwsApiCall"),
-        "mfa": True if _flag(_within(identity, "sessionContext", "attributes", "mfaAuthenticated")) else None,
-        "invoked_by": _text(identity.get("invokedBy")),
-        "federated_provider": _text(_within(identity, "sessionContext", "webIdFederationData", "federatedProvider")),
-        "vpc_endpoint": _text(event.get("vpcEndpointId")),
+        "event_type": _other_than(text_of(event.get("eventType")), "AwsApiCall"),
+        "mfa": True if _flag(within(identity, "sessionContext", "attributes", "mfaAuthenticated")) else None,
+        "invoked_by": text_of(identity.get("invokedBy")),
+        "federated_provider": text_of(within(identity, "sessionContext", "webIdFederationData", "federatedProvider")),
+        "vpc_endpoint": text_of(event.get("vpcEndpointId")),
         "caller_account": _other_than(caller, account),
-        **{name: _text(parameters.get(parameter)) for name, parameter in DETAILS},
+        **{name: text_of(parameters.get(parameter)) for name, parameter in DETAILS},
     }
     return small(found | _by_hand(event, parameters))
 
@@ -448,15 +431,15 @@ def _by_hand(event: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[st
     """What the operations in BY_HAND have besides, from lists, policies and answers."""
     operation, answer = event.get("eventName"), event.get("responseElements")
     if operation in OUTCOME_KEYS:
-        used = _text(_within(event.get("additionalEventData"), "MFAUsed"))
+        used = text_of(within(event.get("additionalEventData"), "MFAUsed"))
         said = (
-            next((_text(answer[key]) for key in OUTCOME_KEYS if key in answer), None)
+            next((text_of(answer[key]) for key in OUTCOME_KEYS if key in answer), None)
             if isinstance(answer, dict)
             else None
         )
         return {"result": said, **({"mfa": used == "Yes"} if used in ("Yes", "No") else {})}
     if operation == "CreateAccessKey":
-        return {"new_key": _text(_within(answer, "accessKey", "accessKeyId"))}
+        return {"new_key": text_of(within(answer, "accessKey", "accessKeyId"))}
     if operation == "CopyObject":  # under a key that the caller keeps, which S3 does not store
         return {"customer_key": True if parameters.get("x-amz-server-side-encryption-customer-algorithm") else None}
     if operation == "BatchGetSecretValue":
@@ -465,21 +448,21 @@ def _by_hand(event: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[st
         return _setting(parameters)
     if operation not in SHARING:
         return {}
-    networks = _collected(parameters.get("ipPermissions"), ("cidrIp", "cidrIpv6"))
-    let_in = _let_in(parameters)
-    others = {one for one in let_in if not one.endswith((".amazonaws.com", ".amazonaws.com.cn"))}
+    networks = collected(parameters.get("ipPermissions"), ("cidrIp", "cidrIpv6"))
+    allowed = let_in(parameters)
+    others = {one for one in allowed if not one.endswith((".amazonaws.com", ".amazonaws.com.cn"))}
     return {
-        "attribute": _text(parameters.get("attributeType")) or _text(parameters.get("attributeName")),
+        "attribute": text_of(parameters.get("attributeType")) or text_of(parameters.get("attributeName")),
         "shared_with": sorted(others | networks)[:_MAX_LISTED],
-        "public": True if (others | networks) & _ANYBODY else None,
-        "only_services": True if let_in and not others else None,
+        "public": True if (others | networks) & ANYBODY else None,
+        "only_services": True if allowed and not others else None,
     }
 
 
 def _excludes_only(filters: Any) -> bool:
     """Whether filters only say what is left out ("!..."): what they choose is all the rest."""
     listed = filters if isinstance(filters, list) else []
-    values = {text for one in listed if isinstance(one, dict) for text in _texts(one.get("values"))}
+    values = {text for one in listed if isinstance(one, dict) for text in texts_of(one.get("values"))}
     return bool(values) and all(one.startswith("!") for one in values)
 
 
@@ -488,106 +471,21 @@ def _setting(parameters: Mapping[str, Any]) -> dict[str, Any]:
     attribute of a server it is, whether the database is open to all networks."""
     versioning = parameters.get("VersioningConfiguration")
     off = (
-        _text(_within(versioning, "Status")) == "Suspended"
-        or _text(_within(versioning, "MfaDelete")) == "Disabled"
+        text_of(within(versioning, "Status")) == "Suspended"
+        or text_of(within(versioning, "MfaDelete")) == "Disabled"
         or _flag(parameters.get("deletionProtection")) is False
     )
-    logging = _within(parameters.get("BucketLoggingStatus"), "LoggingEnabled")
+    logging = within(parameters.get("BucketLoggingStatus"), "LoggingEnabled")
     return {
         "new_value": "off" if off else None,
         "logging_stays": True if logging else None,
         "public": True if _flag(parameters.get("publiclyAccessible")) else None,
         "password_changed": True if "masterUserPassword" in parameters else None,
-        "attribute": next((name for name in _ATTRIBUTES if name in parameters), _text(parameters.get("attribute"))),
+        "attribute": next((name for name in _ATTRIBUTES if name in parameters), text_of(parameters.get("attribute"))),
     }
 
 
 _ATTRIBUTES = ("userData", "instanceType", "groupSet", "sourceDestCheck", "disableApiTermination", "ebsOptimized")
-_ANYBODY = {"*", "all", "0.0.0.0/0", "::/0", "AllUsers", "AuthenticatedUsers", "public-read", "public-read-write",
-            "authenticated-read"}  # fmt: skip
-_DOCUMENTS = (
-    "assumeRolePolicyDocument",
-    "policyDocument",
-    "bucketPolicy",
-    "policy",
-    "resourcePolicy",
-    "policyText",
-    "Policy",
-    "accessPolicies",
-)
-_GRANTEES = ("userId", "group", "URI", "ID", "organizationArn")
-_MOST_NODES = 2_000
-
-
-def _let_in(parameters: Mapping[str, Any]) -> set[str]:
-    """Accounts and principals that a change lets in; "*" and the like stand for anybody."""
-    found: set[str] = set()
-    for name in ("principal", "valuesToAdd", "organizationId"):
-        found |= _texts(parameters.get(name))
-    found |= _texts(parameters.get("x-amz-acl")) & _ANYBODY  # the other words let nobody else in
-    for document in [*(parameters.get(name) for name in _DOCUMENTS), _within(parameters.get("attributes"), "Policy")]:
-        found |= _principals(document)
-    for name in ("createVolumePermission", "launchPermission"):
-        found |= _collected(_within(parameters.get(name), "add"), _GRANTEES)
-    grants = parameters.get("AccessControlPolicy")
-    found |= _collected(grants, _GRANTEES) - _texts(_within(grants, "Owner", "ID"))
-    return {one.rpartition("/global/")[2][:200] for one in found}  # a group of S3's is a URL
-
-
-def _texts(value: Any) -> set[str]:
-    return {text for one in (value if isinstance(value, list) else [value]) if (text := _text(one))}
-
-
-def _principals(document: Any) -> set[str]:
-    """The principals of a policy's statements that allow; "*" only where no condition keeps it to known ones."""
-    if isinstance(document, str):
-        try:
-            document = json.loads(document)
-        except (ValueError, RecursionError):
-            return set()
-    statements = _within(document, "Statement")
-    found: set[str] = set()
-    for statement in statements if isinstance(statements, list) else [statements]:
-        if not isinstance(statement, dict) or statement.get("Effect") != "Allow":
-            continue
-        principal = statement.get("Principal")
-        values = list(principal.values()) if isinstance(principal, dict) else [principal]
-        named = {one for value in values for one in _texts(value)}
-        found |= named - {"*"} if _bounded(statement.get("Condition")) else named
-    return found
-
-
-_BOUNDS = {"aws:principalorgid", "aws:principalaccount", "aws:principalarn", "aws:sourceaccount", "aws:sourcearn",
-           "aws:sourcevpc", "aws:sourcevpce", "aws:sourceip"}  # fmt: skip
-_EQUAL = {"StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike", "IpAddress"}
-
-
-def _bounded(condition: Any) -> bool:
-    """Whether a statement's condition lets in only a named organisation, account, principal or network of its own, as
-    S3 tells public policies from others. Conditions are joined by "and": one that binds is enough."""
-    return isinstance(condition, dict) and any(
-        str(key).lower() in _BOUNDS and not _texts(value) & _ANYBODY
-        for operator in _EQUAL & condition.keys()
-        if isinstance(condition[operator], dict)
-        for key, value in condition[operator].items()
-    )
-
-
-def _collected(value: Any, names: Sequence[str]) -> set[str]:
-    """The texts under `names` wherever they stand below `value`."""
-    found: set[str] = set()
-    waiting, seen = [value], 0
-    while waiting and seen < _MOST_NODES:
-        one = waiting.pop()
-        seen += 1
-        if isinstance(one, list):
-            waiting += one
-        elif isinstance(one, dict):
-            found |= {text for name in names if (text := _text(one.get(name)))}
-            waiting += [inner for inner in one.values() if isinstance(inner, dict | list)]
-    return found
-
-
 # ------------------------------------------------------------------ insights
 
 
@@ -595,11 +493,11 @@ def _insight(event: Mapping[str, Any]) -> Activity:
     """CloudTrail's own remark that calls or errors became unusual. Nobody acts in it."""
     details = event.get("insightDetails")
     return Activity(
-        uid=_text(event.get("eventID")) or _text(event.get("sharedEventID")),
+        uid=text_of(event.get("eventID")) or text_of(event.get("sharedEventID")),
         time=instant(event, "eventTime", "@timestamp"),
-        service=_text(_within(details, "eventSource")) or "cloudtrail.amazonaws.com",
-        operation=_text(_within(details, "insightType")) or "Insight",
-        account=_text(event.get("recipientAccountId")),
-        region=_text(event.get("awsRegion")),
-        detail=small({"about": _text(_within(details, "eventName")), "state": _text(_within(details, "state"))}),
+        service=text_of(within(details, "eventSource")) or "cloudtrail.amazonaws.com",
+        operation=text_of(within(details, "insightType")) or "Insight",
+        account=text_of(event.get("recipientAccountId")),
+        region=text_of(event.get("awsRegion")),
+        detail=small({"about": text_of(within(details, "eventName")), "state": text_of(within(details, "state"))}),
     )
